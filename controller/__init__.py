@@ -1,0 +1,1 @@
+"""The light controller that commands the nodes of a province."""

@@ -1,0 +1,1 @@
+"""Every human act, one function each: right, one transaction, outbox and audit."""

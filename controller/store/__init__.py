@@ -1,0 +1,1 @@
+"""The schema, its migrations and its queries: the only SQL."""

@@ -1,0 +1,1 @@
+"""The node's agent: what runs in every loudspeaker cluster."""

@@ -1,0 +1,1 @@
+"""Decides and touches nothing: state, event and time in, state and commands out."""

@@ -1,0 +1,1 @@
+"""The child process that owns the sound card; it knows nobody above it."""

@@ -1,0 +1,1 @@
+"""All that node and controller agree on: messages, envelope, trust, topics, programme."""

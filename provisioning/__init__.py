@@ -1,0 +1,1 @@
+"""Keys, enrolment and (later) images: the technician's desk."""
