@@ -1,0 +1,205 @@
+"""Documents that stay in force: root, grant, placement (authority), station and programme (what may sound, and when)."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from protocol.units import (
+    U32,
+    AreaId,
+    AreaLevel,
+    BulletinClass,
+    Cdb,
+    Document,
+    IssuingLevel,
+    KeyState,
+    Lang,
+    Ms,
+    Name,
+    NodeId,
+    PowerName,
+    PublicKey,
+    Seconds,
+    Sha256,
+    ShortId,
+    Strict,
+)
+
+
+class Person(Strict, frozen=True, kw_only=True):
+    """A human who may sign, or a service that stands for one (`service`: narrow powers only, and shown as such)."""
+
+    id: ShortId
+    name: Name
+    service: bool = False
+
+
+class Key(Strict, frozen=True, kw_only=True):
+    """One public Ed25519 key (hex of 32 bytes) of a person."""
+
+    public: PublicKey
+    person: ShortId
+    state: KeyState = "active"
+
+
+class Role(Strict, frozen=True, kw_only=True):
+    """Which persons of the root act together, and how many."""
+
+    persons: Annotated[tuple[ShortId, ...], Meta(min_length=1, max_length=32)]
+    threshold: Annotated[int, Meta(ge=1, le=32)]
+
+
+class RootBody(Strict, frozen=True, kw_only=True):
+    """The persons at the top: m of n for the next root, and the roles that the root hands out."""
+
+    version: Annotated[int, Meta(ge=1, lt=2**32)]
+    persons: tuple[Person, ...]
+    keys: Annotated[tuple[Key, ...], Meta(max_length=64)]
+    root: Role
+    delegate: Role
+    placement: Role
+    release: Role | None = None
+    time: Role | None = None
+    floor_reset_ms: Ms | None = None
+
+
+class Root(Document, frozen=True, kw_only=True):
+    """The root of all authority; the first is pinned in the image."""
+
+    kind: Literal["root"] = "root"
+    body: RootBody
+
+
+class Power(Strict, frozen=True, kw_only=True):
+    """What some persons of a grant may do: at least `threshold` of them together, within classes and duration."""
+
+    power: PowerName
+    persons: Annotated[tuple[ShortId, ...], Meta(min_length=1, max_length=64)]
+    threshold: Annotated[int, Meta(ge=1, le=16)] = 1
+    classes: tuple[BulletinClass, ...] = ()
+    sound_max_s: Seconds | None = None
+
+
+class GrantBody(Strict, frozen=True, kw_only=True):
+    """Who may do what in the grant's area until `until_ms`."""
+
+    persons: Annotated[tuple[Person, ...], Meta(max_length=64)]
+    keys: Annotated[tuple[Key, ...], Meta(max_length=64)]
+    powers: Annotated[tuple[Power, ...], Meta(max_length=64)]
+    until_ms: Ms
+
+
+class Grant(Document, frozen=True, kw_only=True):
+    """One per area; its id, which `authority` names elsewhere, is the area's id."""
+
+    kind: Literal["grant"] = "grant"
+    body: GrantBody
+
+
+class ChainLink(Strict, frozen=True, kw_only=True):
+    """One area of a node's chain."""
+
+    area: AreaId
+    area_no: U32
+    level: AreaLevel
+
+
+class PlacementBody(Strict, frozen=True, kw_only=True):
+    """Where a node stands: its chain from the province down to itself, its neighbours in earshot, the key of its reports."""
+
+    node: NodeId
+    chain: Annotated[tuple[ChainLink, ...], Meta(min_length=2, max_length=8)]
+    station: AreaId
+    neighbours: Annotated[tuple[NodeId, ...], Meta(max_length=64)] = ()
+    report_key: PublicKey
+
+
+class Placement(Document, frozen=True, kw_only=True):
+    """Gives a node its place; without one it obeys nobody from afar."""
+
+    kind: Literal["placement"] = "placement"
+    body: PlacementBody
+
+
+class Hours(Strict, frozen=True, kw_only=True):
+    """On these weekdays (MO..SU) sound is allowed from minute to minute of the local day (0-1440, from < to)."""
+
+    days: Annotated[tuple[Literal["MO", "TU", "WE", "TH", "FR", "SA", "SU"], ...], Meta(min_length=1, max_length=7)]
+    from_min: Annotated[int, Meta(ge=0, le=1440)]
+    to_min: Annotated[int, Meta(ge=0, le=1440)]
+
+
+class StationBody(Strict, frozen=True, kw_only=True):
+    """A commune's operating rules: the only owner of hours and volumes."""
+
+    tz: Name = "Asia/Ho_Chi_Minh"
+    hours: Annotated[tuple[Hours, ...], Meta(max_length=64)]
+    volume_cdb: Cdb = 0
+    emergency_volume_cdb: Annotated[int, Meta(ge=-600, le=0)] = 0
+    special: Literal["none", "school", "clinic", "worship"] = "none"
+
+
+class Station(Document, frozen=True, kw_only=True):
+    """Operating rules of an area."""
+
+    kind: Literal["station"] = "station"
+    body: StationBody
+
+
+class Media(Strict, frozen=True, kw_only=True):
+    """A prepared sound: digest and size of the file, its true length in samples at 48 kHz, its measured loudness."""
+
+    sha256: Sha256
+    bytes: Annotated[int, Meta(ge=1, le=2**31)]
+    samples: Annotated[int, Meta(ge=1, le=48_000 * 14_400)]
+    codec: Literal["opus"] = "opus"
+    loudness_clufs: int | None = None
+
+
+class Relay(Strict, frozen=True, kw_only=True):
+    """A stream to be relayed for at most `max_s`, with a clip for when it fails."""
+
+    url: Annotated[str, Meta(max_length=500)]
+    max_s: Seconds
+    fallback: Media | None = None
+
+
+class Variant(Strict, frozen=True, kw_only=True):
+    """One language of an item: a file, or a relay."""
+
+    lang: Lang
+    media: Media | None = None
+    relay: Relay | None = None
+
+
+class Item(Strict, frozen=True, kw_only=True):
+    """A bulletin (bản tin) with the rule of its times; variants play in their written order."""
+
+    id: ShortId
+    title: Name
+    class_: BulletinClass = "normal"
+    level: IssuingLevel = "commune"
+    category: Name = "general"
+    rrule: Annotated[str, Meta(max_length=500)]
+    exdates_ms: Annotated[tuple[Ms, ...], Meta(max_length=400)] = ()
+    tz: Name = "Asia/Ho_Chi_Minh"
+    variants: Annotated[tuple[Variant, ...], Meta(min_length=1, max_length=8)]
+    volume_cdb: Cdb = 0
+    grace_s: Seconds = 300
+    on_interrupt: Literal["restart", "resume", "drop"] = "restart"
+
+
+class ProgrammeBody(Strict, frozen=True, kw_only=True):
+    """The items of one issuer for one area; withdrawn by a newer empty one."""
+
+    items: Annotated[tuple[Item, ...], Meta(max_length=400)]
+
+
+class Programme(Document, frozen=True, kw_only=True):
+    """What plays when (chương trình)."""
+
+    kind: Literal["programme"] = "programme"
+    body: ProgrammeBody
+
+
+AnyDocument = Root | Grant | Placement | Station | Programme

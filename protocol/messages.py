@@ -1,0 +1,35 @@
+"""The table of sealed kinds: payload type, shape, size cap."""
+
+from typing import Any, Final
+
+from protocol.documents import AnyDocument, Grant, Placement, Programme, Root, Station
+from protocol.orders import AnyOrder, Exercise, Order
+from protocol.reports import FetchStatement, Hello, Receipt
+
+Sealed = AnyDocument | AnyOrder | Hello | Receipt | FetchStatement
+
+TYPES: Final[dict[str, Any]] = {
+    "root": Root,
+    "grant": Grant,
+    "placement": Placement,
+    "station": Station,
+    "programme": Programme,
+    "order": Order,
+    "exercise": Exercise,
+    "hello": Hello,
+    "receipt": Receipt,
+    "fetch": FetchStatement,
+}
+CAP_BYTES: Final[dict[str, int]] = dict.fromkeys(TYPES, 32_768) | {
+    "order": 8_192,
+    "exercise": 8_192,
+    "programme": 131_072,
+}
+
+
+def payload_type(kind: str) -> str:
+    """The DSSE payload type of a kind."""
+    return f"application/vnd.loa.{kind}.v1+json"
+
+
+KIND_OF_TYPE: Final[dict[str, str]] = {payload_type(kind): kind for kind in TYPES}

@@ -1,0 +1,150 @@
+"""What a node says: birth, state, receipts, play records; and the little that is not sealed."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from protocol.units import (
+    U32,
+    AreaId,
+    ClockState,
+    Incident,
+    Ms,
+    Name,
+    NodeId,
+    Nonce,
+    Payload,
+    Purpose,
+    Sha256,
+    ShortId,
+    Strict,
+)
+
+
+class Held(Strict, frozen=True, kw_only=True):
+    """A document that a node holds in force (`pending`: its content is not whole yet, so an older one plays)."""
+
+    kind: ShortId
+    subject: AreaId
+    authority: ShortId
+    seq: Ms
+    digest: Sha256
+    pending: bool = False
+
+
+class Report(Payload, frozen=True, kw_only=True):
+    """What a node says of itself; signed by the report key that its placement names."""
+
+    node: NodeId
+    boot_count: U32
+    clock_state: ClockState
+    at_ms: Ms
+
+
+class IncidentState(Strict, frozen=True, kw_only=True):
+    """How far an incident is on this node."""
+
+    incident: Incident
+    seq: Ms
+    result: Literal["received", "sounding", "ended", "stopped"]
+
+
+class Hello(Report, frozen=True, kw_only=True):
+    """Birth, and again at every change of what is held: the nonce, and everything the node holds, by digest."""
+
+    kind: Literal["hello"] = "hello"
+    nonce: Nonce
+    previous_nonce: Nonce | None = None
+    version: Name
+    reads: tuple[ShortId, ...]
+    holds: Annotated[tuple[Held, ...], Meta(max_length=200)] = ()
+    incidents: Annotated[tuple[IncidentState, ...], Meta(max_length=64)] = ()
+    stops: Annotated[tuple[Sha256, ...], Meta(max_length=64)] = ()
+    missing_media: U32 = 0
+    amnesia: bool = False
+    last_record_id: U32 = 0
+    first_record_id: U32 = 0
+    troubles: Annotated[tuple[ShortId, ...], Meta(max_length=32)] = ()
+
+
+Result = Literal["received", "refused", "sounding", "ended", "stopped"]
+Ending = Literal["played", "cut", "interrupted", "stopped", "failed", "skipped", "max"]
+
+
+class OrderResult(Strict, frozen=True, kw_only=True):
+    """What became of one order (or of a document that was refused: then `topic` says where it came from)."""
+
+    incident: Incident | None = None
+    order_seq: Ms | None = None
+    result: Result
+    reason: Annotated[str, Meta(max_length=300)] = ""
+    topic: Annotated[str, Meta(max_length=200)] = ""
+    digest: Sha256 | None = None
+    at_ms: Ms
+    spoken_at_ms: Ms | None = None
+
+
+class PlayRecord(Strict, frozen=True, kw_only=True):
+    """One play, counted once: what, whose, why, from-to, how it ended, measured level, under which clock."""
+
+    record_id: Annotated[int, Meta(ge=1, lt=2**32)]
+    boot_count: U32
+    digest: Sha256
+    item: ShortId = "order"
+    incident: Incident | None = None
+    area: AreaId
+    authority: ShortId
+    purpose: Purpose
+    planned_ms: Ms
+    started_ms: Ms | None = None
+    ended_ms: Ms | None = None
+    ending: Ending
+    reason: Annotated[str, Meta(max_length=300)] = ""
+    rms_cdb: int | None = None
+    peak_cdb: int | None = None
+    silent_ms: int = 0
+    clock_state: ClockState
+
+
+class Receipt(Report, frozen=True, kw_only=True):
+    """Order results, and play records in order of their numbers."""
+
+    kind: Literal["receipt"] = "receipt"
+    results: Annotated[tuple[OrderResult, ...], Meta(max_length=64)] = ()
+    plays: Annotated[tuple[PlayRecord, ...], Meta(max_length=64)] = ()
+
+
+class FetchStatement(Report, frozen=True, kw_only=True):
+    """Lets this node take one media file over HTTPS; good for a short time, once per nonce."""
+
+    kind: Literal["fetch"] = "fetch"
+    sha256: Sha256
+    nonce: Nonce
+
+
+class Alive(Strict, frozen=True, kw_only=True):
+    """Birth and will (not sealed: the broker publishes the will); an old birth's death is ignored."""
+
+    node: NodeId
+    birth: Ms
+    online: bool
+
+
+class Health(Strict, frozen=True, kw_only=True):
+    """How the node is (not sealed, never acted upon): sent on change only."""
+
+    node: NodeId
+    at_ms: Ms
+    clock_state: ClockState
+    disk_free_bytes: int
+    temperature_cc: int | None = None
+    uptime_s: int
+    troubles: tuple[ShortId, ...] = ()
+    refused: dict[str, int] = {}  # noqa: RUF012  msgspec copies a mutable default for each instance
+    restarts: dict[str, int] = {}  # noqa: RUF012  as above
+
+
+class RecordMark(Strict, frozen=True, kw_only=True):
+    """From the controller (not sealed): it has all play records up to this one; a lower mark asks for the rest again."""
+
+    upto: U32

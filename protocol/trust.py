@@ -1,0 +1,178 @@
+"""Who may say what, where: the root's roles, the grants' powers and a node's placement, folded into one immutable view."""
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property, lru_cache
+from typing import Final
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from msgspec import Struct
+from securesystemslib.signer import SSlibKey
+
+from protocol.documents import ChainLink, Grant, GrantBody, Key, Person, Placement, Power, Root, RootBody
+from protocol.errors import Malformed
+from protocol.units import AreaLevel, KeyState
+
+WIDE_LEVELS: Final = ("province",)
+"""Wider than a commune: an order there needs two persons, whatever the grant says."""
+WIDE_PERSONS: Final = 2
+
+_P: Final = 2**255 - 19
+_SMALL_ORDER_Y: Final = frozenset(
+    {
+        0,
+        1,
+        _P - 1,
+        2707385501144840649318225287225658788936804267575313519463743609750303402022,
+        55188659117513257062467267217118295137698188065244968500265048394206261417927,
+    }
+)
+"""y coordinates of the eight points whose order divides 8: as keys they accept trivial signatures."""
+
+
+class Signer(Struct, frozen=True):
+    """A key as a grant or the root names it."""
+
+    keyid: str
+    person: str
+    state: KeyState
+    service: bool
+
+
+def is_small_order(public: str) -> bool:
+    """Tell whether a public key (hex) is one of the points of small order, in any encoding."""
+    y = int.from_bytes(bytes.fromhex(public), "little") & (2**255 - 1)
+    return y % _P in _SMALL_ORDER_Y
+
+
+@lru_cache(maxsize=512)
+def public_key(public: str) -> SSlibKey:
+    """The verifying key for 32 bytes in hex, with its keyid recomputed from them. Raises Malformed for a key not to be trusted."""
+    if is_small_order(public):
+        raise Malformed(f"public key {public[:16]}… is a point of small order")
+    try:
+        return SSlibKey.from_crypto(Ed25519PublicKey.from_public_bytes(bytes.fromhex(public)))
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise Malformed(f"public key {public[:16]}… is not an Ed25519 key") from error
+
+
+def check_keys(persons: tuple[Person, ...], keys: tuple[Key, ...], where: str) -> None:
+    """Refuse a list of keys that repeats a key, or names a person who is not there. Raises Malformed."""
+    names = {person.id for person in persons}
+    if len(names) != len(persons):
+        raise Malformed(f"{where}: a person is listed twice")
+    if len({key.public for key in keys}) != len(keys):
+        raise Malformed(f"{where}: a public key is listed twice")
+    for key in keys:
+        if key.person not in names:
+            raise Malformed(f"{where}: key {key.public[:16]}… belongs to {key.person!r}, who is not listed")
+        public_key(key.public)
+
+
+def _signers(body: RootBody | GrantBody) -> dict[str, Signer]:
+    services = {person.id for person in body.persons if person.service}
+    return {
+        public_key(key.public).keyid: Signer(public_key(key.public).keyid, key.person, key.state, key.person in services)
+        for key in body.keys
+    }
+
+
+class Trust:
+    """An immutable view of authority: the root, the grants by area, this node's placement, other nodes' report keys."""
+
+    def __init__(
+        self,
+        root: Root | None = None,
+        grants: Mapping[str, Grant] | None = None,
+        placement: Placement | None = None,
+        report_keys: Mapping[str, str] | None = None,
+    ) -> None:
+        self.root = root
+        self.grants: Mapping[str, Grant] = dict(grants or {})
+        self.placement = placement
+        self.report_keys: Mapping[str, str] = dict(report_keys or {})
+
+    def with_document(self, document: Root | Grant | Placement) -> "Trust":
+        """The same view with a newer root, grant or placement in it."""
+        match document:
+            case Root():
+                return Trust(document, self.grants, self.placement, self.report_keys)
+            case Grant():
+                return Trust(self.root, {**self.grants, document.subject: document}, self.placement, self.report_keys)
+            case Placement():
+                keys = {**self.report_keys, document.body.node: document.body.report_key}
+                return Trust(self.root, self.grants, document, keys)
+
+    def with_report_keys(self, report_keys: Mapping[str, str]) -> "Trust":
+        """The same view with these nodes' report keys (the controller's side)."""
+        return Trust(self.root, self.grants, self.placement, {**self.report_keys, **report_keys})
+
+    @property
+    def chain(self) -> tuple[ChainLink, ...]:
+        """This node's areas from the province down to itself; empty without a placement."""
+        return self.placement.body.chain if self.placement else ()
+
+    @cached_property
+    def keys(self) -> Mapping[str, tuple[SSlibKey, bool]]:
+        """Every key that root or a grant names: keyid -> (verifier, active somewhere)."""
+        found: dict[str, tuple[SSlibKey, bool]] = {}
+        bodies: list[RootBody | GrantBody] = [grant.body for grant in self.grants.values()]
+        if self.root:
+            bodies.append(self.root.body)
+        for body in bodies:
+            for key in body.keys:
+                if key.state == "stolen":
+                    continue
+                verifier = public_key(key.public)
+                active = key.state == "active" or found.get(verifier.keyid, (verifier, False))[1]
+                found[verifier.keyid] = (verifier, active)
+        return found
+
+    @cached_property
+    def _tables(self) -> Mapping[str, Mapping[str, Signer]]:
+        tables = {area: _signers(grant.body) for area, grant in self.grants.items()}
+        if self.root:
+            tables["root"] = _signers(self.root.body)
+        return tables
+
+    def signers(self, authority: str, keyids: Iterable[str], *, held: bool = False) -> tuple[Signer, ...]:
+        """Those keys that are empowered by this authority: active ones, and retired ones for what is already held."""
+        table = self._tables.get(authority, {})
+        states = ("active", "retired") if held else ("active",)
+        return tuple(table[keyid] for keyid in keyids if keyid in table and table[keyid].state in states)
+
+    def powers(self, authority: str, name: str) -> tuple[Power, ...]:
+        """The powers of this name that a grant hands out; from the root, its roles."""
+        if authority == "root" and self.root:
+            body = self.root.body
+            role = {"root": body.root, "delegate": body.delegate, "placement": body.placement}.get(name)
+            if role is None:
+                return ()
+            return (Power(power="delegate", persons=role.persons, threshold=role.threshold),)
+        grant = self.grants.get(authority)
+        return tuple(power for power in grant.body.powers if power.power == name) if grant else ()
+
+    def until_ms(self, authority: str) -> int | None:
+        """When the grant ends; None for the root and for an unknown grant."""
+        grant = self.grants.get(authority)
+        return grant.body.until_ms if grant else None
+
+
+def position(chain: tuple[ChainLink, ...], area: str) -> int | None:
+    """Where an area stands in a chain, 0 the widest; None when it is not in it."""
+    return next((index for index, link in enumerate(chain) if link.area == area), None)
+
+
+def covers(chain: tuple[ChainLink, ...], authority: str, area: str) -> bool:
+    """A signer of `authority` may address `area` if both are in the chain and the area is at or below it (the root: all)."""
+    target = position(chain, area)
+    if authority == "root":
+        return target is not None
+    source = position(chain, authority)
+    return source is not None and target is not None and source <= target
+
+
+def level_of(chain: tuple[ChainLink, ...], area: str) -> AreaLevel | None:
+    """The level of an area of this chain."""
+    index = position(chain, area)
+    return None if index is None else chain[index].level

@@ -1,0 +1,76 @@
+"""Units, names and the common shape of every message: frozen, strict, limits in the types.
+
+Times are integer UTC milliseconds below 2^53, levels hundredths of a dB (`_cdb`), loudness hundredths of LUFS (`_clufs`),
+sample counts at 48 kHz, text NFC, languages BCP 47. Unknown fields are refused; a changed shape is a new version of the kind.
+"""
+
+import unicodedata
+from typing import Annotated, Final, Literal
+
+from msgspec import Meta, Struct
+
+MAX_MS: Final = 2**53 - 1
+Ms = Annotated[int, Meta(ge=0, le=MAX_MS)]
+Seconds = Annotated[int, Meta(ge=0, le=10_000_000)]
+Cdb = Annotated[int, Meta(ge=-12_000, le=4_000)]
+U32 = Annotated[int, Meta(ge=0, lt=2**32)]
+AreaId = Annotated[str, Meta(pattern=r"^[0-9A-Za-z]+(\.[0-9A-Za-z]+)*$", max_length=48)]
+NodeId = Annotated[str, Meta(pattern=r"^[0-9A-HJKMNP-TV-Z]{10}$")]
+Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+PublicKey = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+Incident = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$")]
+Nonce = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$")]
+Name = Annotated[str, Meta(min_length=1, max_length=200)]
+ShortId = Annotated[str, Meta(pattern=r"^[0-9a-z][0-9a-z._-]{0,47}$")]
+Lang = Annotated[str, Meta(pattern=r"^[a-z]{2,3}(-[0-9A-Za-z]{1,8})*$", max_length=20)]
+
+Purpose = Literal["routine", "live", "exercise"]
+BulletinClass = Literal["normal", "priority", "emergency"]
+"""thông thường, ưu tiên, khẩn cấp (Thông tư 39/2020/TT-BTTTT)."""
+AreaLevel = Literal["province", "commune", "settlement", "node"]
+IssuingLevel = Literal["central", "province", "district", "commune", "settlement"]
+ClockState = Literal["good", "holdover", "attested", "unknown"]
+KeyState = Literal["active", "retired", "stolen"]
+PowerName = Literal[
+    "delegate",
+    "placement",
+    "station",
+    "network",
+    "programme",
+    "emergency",
+    "stop",
+    "exercise",
+    "live",
+    "release",
+    "time",
+]
+
+
+class Strict(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, rename={"class_": "class"}):
+    """Frozen, named, and closed to unknown fields."""
+
+    def __post_init__(self) -> None:
+        """Refuse text that is not NFC: two spellings of one sentence would be two digests."""
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if isinstance(value, str) and not unicodedata.is_normalized("NFC", value):
+                raise ValueError(f"text of `{name}` is not NFC")
+
+
+class Payload(Strict, frozen=True, kw_only=True):
+    """What every sealed payload says: under which grant, for which area, issued when (`seq`, the signer's Unix ms), how meant."""
+
+    authority: ShortId
+    area: AreaId
+    area_no: U32
+    seq: Ms
+    purpose: Purpose
+
+
+class Document(Payload, frozen=True, kw_only=True):
+    """Something that stays in force until a newer one of its slot (kind, subject, authority)."""
+
+    subject: AreaId
+    prev: Sha256 | None = None
+    valid_from_ms: Ms
+    valid_until_ms: Ms
