@@ -100,7 +100,7 @@ def mark_of(order: AnyOrder, digest: str, signers: tuple[Signer, ...]) -> OrderM
     )
 
 
-# --- who may (checks 6 and 7) ---------------------------------------------------------------------------------------------------
+# --- who may (checks 6 and 7) ---
 
 
 def power_name(payload: Sealed) -> str:
@@ -181,7 +181,8 @@ def _after_until(payload: Sealed, trust: Trust, now: Clock) -> int:
 def _enough(payload: Sealed, signers: tuple[Signer, ...], trust: Trust, *, wide: bool, extra: int) -> tuple[Signer, ...]:
     name = power_name(payload)
     is_order = isinstance(payload, Start | Stop | Lift | ExerciseStart | ExerciseStop)
-    best, needed_of_best = (), 0
+    best: tuple[Signer, ...] = ()
+    needed_of_best = 0
     for power in trust.powers(payload.authority, name):
         if not _fits(power, payload):
             continue
@@ -219,7 +220,7 @@ def _judge_root(new: Root, keyids: tuple[str, ...], trust: Trust) -> tuple[Signe
     return signers
 
 
-# --- order among orders -----------------------------------------------------------------------------------------------------------
+# --- order among orders ---
 
 
 def may_stop(later: OrderMark, start: OrderMark, trust: Trust) -> bool:
@@ -284,7 +285,7 @@ def _fresh_start(start: AnyStart, me: Me, now: Clock) -> None:
         raise Expired("its time of acceptance is over")
 
 
-# --- documents --------------------------------------------------------------------------------------------------------------------
+# --- documents ---
 
 
 def _judge_document(document: Document, digest: str, seen: Seen) -> bool:

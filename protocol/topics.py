@@ -115,7 +115,7 @@ def node_filters(node: str) -> tuple[str, ...]:
 
 def area_filters(areas: tuple[str, ...]) -> tuple[str, ...]:
     """What a node reads for the areas of its chain."""
-    names = (
+    names: tuple[tuple[str, dict[str, str]], ...] = (
         ("grant", {}),
         ("station", {}),
         ("programme", {"authority": "+"}),

@@ -47,7 +47,7 @@ def is_small_order(public: str) -> bool:
 
 @lru_cache(maxsize=512)
 def public_key(public: str) -> SSlibKey:
-    """The verifying key for 32 bytes in hex, with its keyid recomputed from them. Raises Malformed for a key not to be trusted."""
+    """The verifying key for 32 bytes in hex, its keyid recomputed from them. Raises Malformed for a key not to be trusted."""
     if is_small_order(public):
         raise Malformed(f"public key {public[:16]}… is a point of small order")
     try:
@@ -78,7 +78,10 @@ def _signers(body: RootBody | GrantBody) -> dict[str, Signer]:
 
 
 class Trust:
-    """An immutable view of authority: the root, the grants by area, this node's placement, other nodes' report keys."""
+    """An immutable view of authority: the root, the grants by area, this node's placement, other nodes' report keys.
+
+    `chain` is where the reader stands: a node's own areas; on the controller the areas above what is being judged.
+    """
 
     def __init__(
         self,
@@ -86,11 +89,14 @@ class Trust:
         grants: Mapping[str, Grant] | None = None,
         placement: Placement | None = None,
         report_keys: Mapping[str, str] | None = None,
+        *,
+        chain: tuple[ChainLink, ...] | None = None,
     ) -> None:
         self.root = root
         self.grants: Mapping[str, Grant] = dict(grants or {})
         self.placement = placement
         self.report_keys: Mapping[str, str] = dict(report_keys or {})
+        self.chain: tuple[ChainLink, ...] = chain or (placement.body.chain if placement else ())
 
     def with_document(self, document: Root | Grant | Placement) -> "Trust":
         """The same view with a newer root, grant or placement in it."""
@@ -103,14 +109,13 @@ class Trust:
                 keys = {**self.report_keys, document.body.node: document.body.report_key}
                 return Trust(self.root, self.grants, document, keys)
 
+    def standing_in(self, chain: tuple[ChainLink, ...]) -> "Trust":
+        """The same view read from the end of another chain (the controller judges for each area in turn)."""
+        return Trust(self.root, self.grants, self.placement, self.report_keys, chain=chain)
+
     def with_report_keys(self, report_keys: Mapping[str, str]) -> "Trust":
         """The same view with these nodes' report keys (the controller's side)."""
-        return Trust(self.root, self.grants, self.placement, {**self.report_keys, **report_keys})
-
-    @property
-    def chain(self) -> tuple[ChainLink, ...]:
-        """This node's areas from the province down to itself; empty without a placement."""
-        return self.placement.body.chain if self.placement else ()
+        return Trust(self.root, self.grants, self.placement, {**self.report_keys, **report_keys}, chain=self.chain)
 
     @cached_property
     def keys(self) -> Mapping[str, tuple[SSlibKey, bool]]:
