@@ -1,0 +1,146 @@
+"""All that a node can do, imperative. The core gives them; drivers carry them out."""
+
+from msgspec import Struct
+
+from edge_agent.events import KeptDocument, KeptOrder
+from edge_agent.player.score import Align, Clip, Part, Pause, Play, Speech, Tone
+from protocol.reports import Health, Hello, PlayRecord, Receipt
+from protocol.seen import OrderMark, Slot
+
+# --- what a transaction writes ---
+
+
+class PutDocument(Struct, frozen=True):
+    """Keep a document in its slot, as the one in force or the one that waits."""
+
+    slot: Slot
+    document: KeptDocument
+
+
+class DropDocument(Struct, frozen=True):
+    """Forget what waits (or is in force) in a slot."""
+
+    slot: Slot
+    pending: bool
+
+
+class PutOrder(Struct, frozen=True):
+    """Keep a whole START."""
+
+    order: KeptOrder
+
+
+class PutMark(Struct, frozen=True):
+    """Remember that an order was seen."""
+
+    mark: OrderMark
+
+
+class PutRecord(Struct, frozen=True):
+    """Keep a play record, open or closed."""
+
+    record: PlayRecord
+
+
+class PutNumber(Struct, frozen=True):
+    """Keep one number under a name: the floor of time, the controller's mark, the day this memory began."""
+
+    name: str
+    value: int
+
+
+Write = PutDocument | DropDocument | PutOrder | PutMark | PutRecord | PutNumber
+
+
+# --- commands ---
+
+
+class Save(Struct, frozen=True):
+    """Write all of this in one fsynced transaction, then answer Saved with the ref."""
+
+    ref: int
+    writes: tuple[Write, ...]
+
+
+class Acknowledge(Struct, frozen=True):
+    """PUBACK: what came is on the disk."""
+
+    ref: int
+
+
+class Subscribe(Struct, frozen=True):
+    """Read these topics."""
+
+    filters: tuple[str, ...]
+
+
+class Publish(Struct, frozen=True):
+    """Say this to the controller; the desk seals all but health."""
+
+    ref: int
+    message: Hello | Receipt | Health
+
+
+class Speak(Struct, frozen=True):
+    """Sound this."""
+
+    play: Play
+
+
+class Hush(Struct, frozen=True):
+    """End a play with a fade of a few ms."""
+
+    play_id: int
+    fade_ms: int = 5
+
+
+class Want(Struct, frozen=True):
+    """One media file that is needed."""
+
+    sha256: str
+    bytes: int
+
+
+class Fetch(Struct, frozen=True):
+    """These files are needed, in this order; what is not named any more is no longer needed."""
+
+    wants: tuple[Want, ...]
+
+
+class HoldFetch(Struct, frozen=True):
+    """Leave the link to an order (True), or go on (False)."""
+
+    hold: bool
+
+
+Command = Save | Acknowledge | Subscribe | Publish | Speak | Hush | Fetch | HoldFetch
+
+__all__ = [
+    "Acknowledge",
+    "Align",
+    "Clip",
+    "Command",
+    "DropDocument",
+    "Fetch",
+    "HoldFetch",
+    "Hush",
+    "KeptDocument",
+    "KeptOrder",
+    "Part",
+    "Pause",
+    "Play",
+    "Publish",
+    "PutDocument",
+    "PutMark",
+    "PutNumber",
+    "PutOrder",
+    "PutRecord",
+    "Save",
+    "Slot",
+    "Speak",
+    "Speech",
+    "Subscribe",
+    "Tone",
+    "Want",
+    "Write",
+]

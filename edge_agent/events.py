@@ -1,0 +1,220 @@
+"""All that can happen to a node, past tense. Drivers emit them; only the core says what follows."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from msgspec import Struct
+
+from protocol.reports import PlayRecord
+from protocol.seen import OrderMark
+from protocol.units import ClockState
+
+
+class Instant(Struct, frozen=True):
+    """When it is, as far as is known: wall time, CLOCK_MONOTONIC, what the time source says, and 64 random bits in hex."""
+
+    wall_ms: int
+    mono_ns: int
+    clock: ClockState
+    dice: str
+
+
+# --- the store ---
+
+
+class KeptDocument(Struct, frozen=True):
+    """A document as it lies on disk: whole bytes, the keys that signed, and whether it is in force or waits."""
+
+    raw: bytes
+    kind: str
+    digest: str
+    keyids: tuple[str, ...]
+    pending: bool
+
+
+class KeptOrder(Struct, frozen=True):
+    """A START as it lies on disk, with how far it came."""
+
+    raw: bytes
+    mark: OrderMark
+    accepted_ms: int
+    state: Literal["accepted", "sounding", "ended", "stopped"]
+
+
+class Memory(Struct, frozen=True, kw_only=True):
+    """Everything that a power cut left."""
+
+    boot_count: int
+    first_boot: bool
+    created_ms: int | None
+    floor_ms: int
+    documents: tuple[KeptDocument, ...] = ()
+    orders: tuple[KeptOrder, ...] = ()
+    marks: tuple[OrderMark, ...] = ()
+    evicted_seq: Mapping[str, int] = {}
+    records: tuple[PlayRecord, ...] = ()
+    next_record_id: int = 1
+    first_record_id: int = 1
+    records_upto: int = 0
+    media: frozenset[str] = frozenset()
+
+
+class Booted(Struct, frozen=True):
+    """The store is open; this is what it held. Records that were open are closed as cut."""
+
+    memory: Memory
+
+
+class Saved(Struct, frozen=True):
+    """A transaction is on the disk, fsynced."""
+
+    ref: int
+
+
+class SaveFailed(Struct, frozen=True):
+    """A transaction is not on the disk, and nothing of it is."""
+
+    ref: int
+    reason: str
+
+
+# --- the link ---
+
+
+class LinkUp(Struct, frozen=True):
+    """CONNACK came; what was queued for us will follow."""
+
+    birth: int
+
+
+class LinkDown(Struct, frozen=True):
+    """The connection is gone; the driver tries again by itself."""
+
+    reason: str
+
+
+class Arrived(Struct, frozen=True):
+    """A message came; `ref` acknowledges it."""
+
+    ref: int
+    topic: str
+    raw: bytes
+
+
+class Delivered(Struct, frozen=True):
+    """The broker has acknowledged a report of ours."""
+
+    ref: int
+
+
+# --- sound ---
+
+
+class PlayerReady(Struct, frozen=True):
+    """The player can sound."""
+
+
+class Sounding(Struct, frozen=True):
+    """The first sample of a play is heard at this instant."""
+
+    play_id: int
+    at_mono_ns: int
+
+
+class PartSounding(Struct, frozen=True):
+    """A part of a play begins to be heard."""
+
+    play_id: int
+    part: int
+    at_mono_ns: int
+
+
+class PlayEnded(Struct, frozen=True):
+    """A play is over; levels are of what was sent to the sink, in hundredths of dBFS."""
+
+    play_id: int
+    how: Literal["ended", "stopped", "max", "failed"]
+    reason: str
+    at_mono_ns: int
+    played_samples: int
+    part: int
+    rms_cdb: int
+    peak_cdb: int
+    silent_ms: int
+
+
+class PlayerLost(Struct, frozen=True):
+    """The player's child died or hung; the driver is replacing it."""
+
+    reason: str
+    plays: tuple[int, ...]
+
+
+class PlayerReplaced(Struct, frozen=True):
+    """A new child sounds, from where the old one was."""
+
+    after_ms: int
+    resumed: tuple[int, ...]
+
+
+# --- content, clock, machine ---
+
+
+class MediaStored(Struct, frozen=True):
+    """A file is whole on disk and its hash agrees."""
+
+    sha256: str
+
+
+class MediaFailed(Struct, frozen=True):
+    """A file could not be had yet; the driver goes on trying."""
+
+    sha256: str
+    reason: str
+
+
+class ClockChecked(Struct, frozen=True):
+    """The time source was looked at (the instant carries what it said)."""
+
+
+class MachineChecked(Struct, frozen=True):
+    """Figures of the machine."""
+
+    disk_free_bytes: int
+    temperature_cc: int | None
+    uptime_s: int
+
+
+class DriverFailed(Struct, frozen=True):
+    """A driver that may fail did, and is being restarted."""
+
+    driver: str
+    reason: str
+    restarts: int
+
+
+class Woke(Struct, frozen=True):
+    """The time that the core asked for has come."""
+
+
+Event = (
+    Booted
+    | Saved
+    | SaveFailed
+    | LinkUp
+    | LinkDown
+    | Arrived
+    | Delivered
+    | PlayerReady
+    | Sounding
+    | PartSounding
+    | PlayEnded
+    | PlayerLost
+    | PlayerReplaced
+    | MediaStored
+    | MediaFailed
+    | ClockChecked
+    | MachineChecked
+    | DriverFailed
+    | Woke
+)

@@ -1,0 +1,43 @@
+"""What an emergency means in time: the order among emergencies, and the common timeline of repeats in every horn."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from protocol.orders import AnyStart, ExerciseStart, Start
+
+SPEECH_MS_PER_LETTER: Final = 110
+"""espeak-ng speaks Vietnamese at 70-85 ms a letter; the rest is breath between two repeats."""
+REPEAT_GAP_MS: Final = 2_000
+EXERCISE_WORDS: Final = "Đây là diễn tập, không phải tình huống thật."
+CHIME_OPEN_MS: Final = 2_000
+"""The common timeline begins this long after `seq`; the opening chime itself is no longer than that."""
+
+
+def rank(start: AnyStart) -> tuple[bool, int, int]:
+    """Which of two emergencies is heard: live before exercise, higher risk, then the newer. Higher goes first."""
+    return isinstance(start, Start), start.risk, start.seq
+
+
+def first(starts: Iterable[AnyStart]) -> AnyStart | None:
+    """The one that is heard."""
+    return max(starts, key=rank, default=None)
+
+
+def languages(start: AnyStart) -> tuple[str, ...]:
+    """The languages in the order in which they are spoken: as the texts are written, then clips without a text."""
+    return tuple(dict.fromkeys([text.lang for text in start.text] + [clip.lang for clip in start.clips]))
+
+
+def repeat_period_ms(start: AnyStart) -> int:
+    """How far apart two repeats begin, the same on every node: from the signed content alone, rounded up to a second."""
+    clips = {clip.lang: clip.duration_ms for clip in start.clips}
+    texts = {text.lang: len(text.text) * SPEECH_MS_PER_LETTER for text in start.text}
+    spoken_ms = sum(max(clips.get(lang, 0), texts.get(lang, 0)) for lang in languages(start))
+    if isinstance(start, ExerciseStart):
+        spoken_ms += 2 * len(EXERCISE_WORDS) * SPEECH_MS_PER_LETTER
+    return -(-(spoken_ms + REPEAT_GAP_MS) // 1_000) * 1_000
+
+
+def timeline_origin_ms(start: AnyStart) -> int:
+    """The instant (UTC ms) from which repeats are counted off in steps of `repeat_period_ms`."""
+    return start.seq + CHIME_OPEN_MS
