@@ -1,0 +1,283 @@
+"""Recordings, decoded by libVLC into a ring that the mixer reads; no libVLC call ever runs in the mixer's thread.
+
+libVLC decodes about 1.1 s at once and then in real time. Its callbacks only append and set flags: one that waits
+more than 40 ms makes libVLC drop sound, and one that calls libVLC back deadlocks. A ring that fills up
+(a play that is prepared before its time) pauses libVLC, which loses nothing.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import queue
+import struct
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+import vlc
+
+from edge_agent.player.pcm import BLOCK, RATE, WIDTH
+from edge_agent.player.score import Clip
+
+LONGEST = 30 * 60 * RATE
+"""30 minutes: where a recording of unknown length is cut."""
+FULL_BYTES = 2 * RATE * WIDTH
+LOW_BYTES = RATE * WIDTH
+ENOUGH_BYTES = 4 * BLOCK * WIDTH
+STALLED_NS = 5_000_000_000
+SHORT_BY = RATE // 10
+POLL_S = 0.02
+HEAD_BYTES = 4096
+OPTIONS = ("--no-video", "--quiet", "--intf=dummy", "--no-stats", "--no-audio-time-stretch", "--no-spu", "--no-osd")
+
+
+def pre_skip(head: bytes) -> int:
+    """How many samples of encoder delay libVLC leaves at the start of an Opus recording in Matroska.
+
+    libVLC 3.0.24 obeys neither CodecDelay nor the field of the same meaning in OpusHead there (312 samples from
+    libopus); in Ogg it does, but loses the head (so recordings travel as Matroska).
+    """
+    at = head.find(b"OpusHead")
+    if not head.startswith(b"\x1a\x45\xdf\xa3") or at < 0 or len(head) < at + 12:
+        return 0
+    return int(struct.unpack_from("<H", head, at + 10)[0])
+
+
+class ClipSource:
+    """One recording on its way: filled by libVLC's threads, emptied by the mixer."""
+
+    def __init__(self, clip: Clip, skip: int, loader: Loader) -> None:
+        self.clip = clip
+        self.fault = ""
+        self.closed = False
+        self.drained = False
+        self.paused = False
+        self.missing_after_ns: int | None = None
+        self.player: vlc.MediaPlayer | None = None
+        self._callbacks: tuple[object, ...] = ()
+        self._events: vlc.EventManager | None = None
+        self._loader = loader
+        self._skip = skip
+        self._drop_bytes = 0
+        self._limit = (LONGEST if clip.samples is None else clip.samples) - skip
+        self._given = 0
+        self._blocks: deque[bytes] = deque()
+        self._rest = b""
+        self._arrived_bytes = 0  # written by libVLC's thread only
+        self._taken_bytes = 0  # written by the mixer's thread only
+        self._news_ns = time.monotonic_ns()
+        loader.tend(self)
+
+    # --- the mixer's side
+
+    def turn(self) -> None:
+        """A missing file is waited for from now on."""
+        if self.missing_after_ns is None:
+            self.missing_after_ns = time.monotonic_ns() + self.clip.wait_ms * 1_000_000
+            self._news_ns = max(self._news_ns, self.missing_after_ns)
+            self._loader.tend(self)
+
+    @property
+    def _queued_bytes(self) -> int:
+        return self._arrived_bytes - self._taken_bytes
+
+    def ready(self) -> bool:
+        """Whether 40 ms are there, or the end."""
+        return self._queued_bytes >= ENOUGH_BYTES + self._drop_bytes or self.over()
+
+    def read(self, count: int) -> bytes:
+        """What has been decoded, up to the true length."""
+        count = min(count, self._limit - self._given)
+        wanted = count * WIDTH
+        while (len(self._rest) < wanted or self._drop_bytes) and self._blocks:
+            block = self._blocks.popleft()
+            self._taken_bytes += len(block)
+            if self._drop_bytes:
+                dropped = min(self._drop_bytes, len(block))
+                self._drop_bytes -= dropped
+                block = block[dropped:]
+            self._rest += block
+        stretch, self._rest = self._rest[:wanted], self._rest[wanted:]
+        self._given += len(stretch) // WIDTH
+        if self.paused and self._queued_bytes < LOW_BYTES:
+            self._loader.tend(self)
+        return stretch
+
+    def over(self) -> bool:
+        """Whether the true length is reached, the file has no more, or it gives nothing any more."""
+        if self._given >= self._limit:
+            if self.clip.samples is None:
+                self.fault = self.fault or "has no end; cut after 30 minutes"
+            return True
+        if self._rest or self._blocks:
+            return False
+        if self.drained:
+            self._judge_end()
+        elif not self.fault and self.player is not None and time.monotonic_ns() - self._news_ns > STALLED_NS:
+            self.fault = f"gave no sound for {STALLED_NS // 1_000_000_000} s"
+        return bool(self.drained or self.fault)
+
+    def _judge_end(self) -> None:
+        if self.fault or self.closed:
+            return
+        if not self._arrived_bytes:
+            self.fault = "holds no sound that can be decoded (empty or corrupt)"
+        elif self.clip.samples is not None and self._limit - self._given > SHORT_BY:
+            self.fault = f"ended {(self._limit - self._given) * 1000 // RATE} ms early (truncated or corrupt)"
+
+    def left(self) -> int | None:
+        """Up to the true length; without one, what is queued once libVLC has come to the end."""
+        if self.clip.samples is not None:
+            return self._limit - self._given
+        return (self._queued_bytes + len(self._rest)) // WIDTH if self.drained else None
+
+    def close(self) -> None:
+        """Let the loader release libVLC's part."""
+        self.closed = True
+        self._loader.tend(self)
+
+    # --- libVLC's side: only flags and an append
+
+    def _on_samples(self, _opaque: int | None, samples: int, count: int, _pts: int) -> None:
+        self._blocks.append(ctypes.string_at(samples, count * WIDTH))
+        before = self._arrived_bytes
+        self._arrived_bytes = before + count * WIDTH
+        self._news_ns = time.monotonic_ns()
+        enough = ENOUGH_BYTES + self._drop_bytes
+        if before < enough <= self._arrived_bytes:
+            self._loader.wake()
+        if self._queued_bytes > FULL_BYTES and not self.paused:
+            self._loader.tend(self)
+
+    def _on_end(self, _event: object) -> None:
+        self.drained = True
+        self._loader.wake()
+
+    def _on_error(self, _event: object) -> None:
+        self.fault = self.fault or "cannot be opened or decoded"
+        self.drained = True
+        self._loader.wake()
+
+    # --- the loader's side
+
+    def waits_for_file(self) -> bool:
+        """Whether its file is still to come."""
+        return self.player is None and not (self.fault or self.closed)
+
+    def open(self, instance: vlc.Instance) -> None:
+        """Begin to decode, if the file is there."""
+        address = "://" in self.clip.path
+        if not address and not self._present():
+            return
+        player = instance.media_player_new()
+        callbacks = (
+            vlc.CallbackDecorators.AudioPlayCb(self._on_samples),
+            vlc.CallbackDecorators.AudioDrainCb(self._on_end),
+        )
+        vlc.libvlc_audio_set_callbacks(player, callbacks[0], None, None, None, callbacks[1], None)
+        vlc.libvlc_audio_set_format(player, b"S16N", RATE, 1)
+        events = player.event_manager()
+        events.event_attach(vlc.EventType.MediaPlayerEndReached, self._on_end)
+        events.event_attach(vlc.EventType.MediaPlayerEncounteredError, self._on_error)
+        media = instance.media_new(self.clip.path) if address else instance.media_new_path(self.clip.path)
+        if self._skip:
+            media.add_option(f":start-time={(self._skip + self._drop_bytes // WIDTH) / RATE:.6f}")
+            self._drop_bytes = 0
+        player.set_media(media)
+        media.release()
+        self._callbacks, self._events = callbacks, events
+        self._news_ns = time.monotonic_ns()
+        self.player = player
+        if player.play() != 0:
+            self._on_error(None)
+
+    def _present(self) -> bool:
+        path = Path(self.clip.path)
+        try:
+            with path.open("rb") as file:
+                self._drop_bytes = pre_skip(file.read(HEAD_BYTES)) * WIDTH
+        except FileNotFoundError:
+            if self.missing_after_ns is not None and time.monotonic_ns() >= self.missing_after_ns:
+                self._give_up("is missing")
+            return False
+        except OSError as error:
+            self._give_up(f"cannot be read ({error.strerror})")
+            return False
+        return True
+
+    def _give_up(self, fault: str) -> None:
+        self.fault = fault
+        self._loader.wake()
+
+    def balance(self) -> None:
+        """Pause libVLC while the ring is full."""
+        if self.player is None or self.drained:
+            return
+        if not self.paused and self._queued_bytes > FULL_BYTES:
+            self.paused = True
+            self.player.set_pause(1)
+        elif self.paused and self._queued_bytes < LOW_BYTES:
+            self.paused = False
+            self.player.set_pause(0)
+
+    def release(self) -> None:
+        """Stop libVLC and free what it holds."""
+        player, self.player = self.player, None
+        if player is not None and self._events is not None:
+            player.stop()
+            self._events.event_detach(vlc.EventType.MediaPlayerEndReached)
+            self._events.event_detach(vlc.EventType.MediaPlayerEncounteredError)
+            player.release()
+        self._callbacks, self._events = (), None
+        self._blocks.clear()
+
+
+class Loader(threading.Thread):
+    """The one thread that calls libVLC: opens, pauses and releases recordings."""
+
+    def __init__(self, wake: Callable[[], None]) -> None:
+        super().__init__(name="loader", daemon=True)
+        self.wake = wake
+        self.busy_since_ns: int | None = None
+        self._jobs: queue.SimpleQueue[ClipSource] = queue.SimpleQueue()
+        self._open: list[ClipSource] = []
+        self._instance = vlc.Instance(list(OPTIONS))
+        if self._instance is None:
+            raise OSError("libVLC cannot start; install libvlc5 and vlc-plugin-base")
+
+    def open(self, clip: Clip, skip: int) -> ClipSource:
+        """Begin to decode a recording from a position on."""
+        return ClipSource(clip, skip, self)
+
+    def tend(self, source: ClipSource) -> None:
+        """Look after a recording soon."""
+        self._jobs.put(source)
+
+    def run(self) -> None:
+        """Look after recordings as they ask for it; one whose file is still to come is polled."""
+        while True:
+            waiting = any(source.waits_for_file() for source in self._open)
+            try:
+                source = self._jobs.get(timeout=POLL_S if waiting else None)
+            except queue.Empty:
+                sources = [source for source in self._open if source.waits_for_file()]
+            else:
+                sources = [source]
+            self.busy_since_ns = time.monotonic_ns()
+            for source in sources:
+                self._tend(source)
+            self.busy_since_ns = None
+
+    def _tend(self, source: ClipSource) -> None:
+        if source.closed:
+            source.release()
+            if source in self._open:
+                self._open.remove(source)
+            return
+        if source not in self._open:
+            self._open.append(source)
+        if source.waits_for_file():
+            source.open(self._instance)
+        source.balance()
