@@ -37,9 +37,10 @@ class PutMark(Struct, frozen=True):
 
 
 class PutRecord(Struct, frozen=True):
-    """Keep a play record, open or closed."""
+    """Keep a play record; one that is open when the power goes stays as it is: cut."""
 
     record: PlayRecord
+    is_open: bool
 
 
 class PutNumber(Struct, frozen=True):
@@ -62,6 +63,12 @@ class Save(Struct, frozen=True):
     writes: tuple[Write, ...]
 
 
+class RecallRecords(Struct, frozen=True):
+    """Read the closed records after this one from disk again."""
+
+    after: int
+
+
 class Acknowledge(Struct, frozen=True):
     """PUBACK: what came is on the disk."""
 
@@ -77,7 +84,6 @@ class Subscribe(Struct, frozen=True):
 class Publish(Struct, frozen=True):
     """Say this to the controller; the desk seals all but health."""
 
-    ref: int
     message: Hello | Receipt | Health
 
 
@@ -113,7 +119,7 @@ class HoldFetch(Struct, frozen=True):
     hold: bool
 
 
-Command = Save | Acknowledge | Subscribe | Publish | Speak | Hush | Fetch | HoldFetch
+Command = Save | RecallRecords | Acknowledge | Subscribe | Publish | Speak | Hush | Fetch | HoldFetch
 
 __all__ = [
     "Acknowledge",
@@ -135,6 +141,7 @@ __all__ = [
     "PutNumber",
     "PutOrder",
     "PutRecord",
+    "RecallRecords",
     "Save",
     "Slot",
     "Speak",

@@ -56,6 +56,7 @@ class Memory(Struct, frozen=True, kw_only=True):
     next_record_id: int = 1
     first_record_id: int = 1
     records_upto: int = 0
+    played: tuple[tuple[str, str, str, int], ...] = ()
     media: frozenset[str] = frozenset()
 
 
@@ -69,6 +70,12 @@ class Saved(Struct, frozen=True):
     """A transaction is on the disk, fsynced."""
 
     ref: int
+
+
+class RecordsRecalled(Struct, frozen=True):
+    """Records read from disk again, because the controller lost them."""
+
+    records: tuple[PlayRecord, ...]
 
 
 class SaveFailed(Struct, frozen=True):
@@ -99,12 +106,6 @@ class Arrived(Struct, frozen=True):
     ref: int
     topic: str
     raw: bytes
-
-
-class Delivered(Struct, frozen=True):
-    """The broker has acknowledged a report of ours."""
-
-    ref: int
 
 
 # --- sound ---
@@ -201,10 +202,10 @@ Event = (
     Booted
     | Saved
     | SaveFailed
+    | RecordsRecalled
     | LinkUp
     | LinkDown
     | Arrived
-    | Delivered
     | PlayerReady
     | Sounding
     | PartSounding

@@ -13,7 +13,7 @@ from securesystemslib.exceptions import UnverifiedSignatureError, VerificationEr
 from securesystemslib.signer import Signature, SSlibKey
 
 from protocol import rules
-from protocol.documents import Root
+from protocol.documents import Placement, Root
 from protocol.errors import BadSignature, Malformed, NotRead, ProtocolError, TooFewPersons, WrongType
 from protocol.messages import CAP_BYTES, KIND_OF_TYPE, TYPES, Sealed, payload_type
 from protocol.orders import ExerciseStart, ExerciseStop, Lift, Start, Stop
@@ -28,7 +28,7 @@ SIGNATURE_BYTES: Final = 64
 
 
 class _Signature(Struct, frozen=True, forbid_unknown_fields=True):
-    keyid: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+    keyid: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
     sig: Annotated[str, Meta(max_length=88)]
 
 
@@ -80,10 +80,10 @@ def digest_of(kind: str, payload: bytes) -> str:
 def seal(payload: Sealed, sealers: Iterable[Sealer]) -> bytes:
     """Sign a payload with each sealer and return the envelope's bytes. Raises Malformed when it breaks its own limits."""
     kind = payload.kind
-    encoded = _ENCODER.encode(payload)
     try:
+        encoded = _ENCODER.encode(payload)
         _INNER[kind].decode(encoded)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeEncodeError, TypeError) as error:
         raise Malformed(f"this {kind} cannot be sealed: {error}") from error
     envelope = Envelope(encoded, payload_type(kind), {})
     for sealer in sealers:
@@ -104,8 +104,8 @@ def _sign(envelope: Envelope, sealer: Sealer) -> None:
 
 
 def _close(envelope: Envelope, kind: str) -> bytes:
-    if len(envelope.signatures) > MAX_SIGNATURES:
-        raise Malformed(f"a document carries at most {MAX_SIGNATURES} signatures, this one has {len(envelope.signatures)}")
+    if not 1 <= len(envelope.signatures) <= MAX_SIGNATURES:
+        raise Malformed(f"a document carries 1 to {MAX_SIGNATURES} signatures, this one has {len(envelope.signatures)}")
     raw = _ENCODER.encode(envelope.to_dict())
     if len(raw) > CAP_BYTES[kind]:
         raise Malformed(f"sealed {kind} of {len(raw)} bytes is over its cap of {CAP_BYTES[kind]}: say less, or split it")
@@ -176,13 +176,21 @@ def _own_keys(root: Root) -> Mapping[str, SSlibKey]:
     return rules.candidates(Trust(root), held=False)
 
 
+def _decode(kind: str, payload: bytes) -> Any:
+    """Check 5, first half: the strict payload of verified bytes."""
+    try:
+        return _INNER[kind].decode(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise Malformed(f"{kind}: {error}") from error
+
+
 def open_pinned_root(raw: bytes, pinned_digest: str) -> Root:
     """The first root, taken on the word of the image: its digest is the pinned one and enough of its own persons signed it."""
     _outer, envelope = _open_outer(raw, CAP_BYTES["root"])
     digest = digest_of("root", envelope.payload)
     if envelope.payload_type != payload_type("root") or digest != pinned_digest:
         raise BadSignature(f"this root has digest {digest[:16]}…, pinned is {pinned_digest[:16]}…")
-    root: Root = _INNER["root"].decode(envelope.payload)
+    root: Root = _decode("root", envelope.payload)
     check_keys(root.body.persons, root.body.keys, "root")
     view = Trust(root)
     keyids = _verified_by(envelope, envelope.pae(), rules.candidates(view, held=False))
@@ -197,6 +205,8 @@ def _agree(payload: Sealed, kind: str, address: Address | None) -> None:
     purpose = {"order": "live", "exercise": "exercise"}.get(kind, "routine")
     if payload.purpose != purpose:
         raise WrongType(f"purpose {payload.purpose!r} in a {kind}, which is always {purpose!r}")
+    if isinstance(payload, Start | ExerciseStart) and any(clip.purpose != purpose for clip in payload.clips):
+        raise WrongType(f"a clip made for another purpose in a {kind}, which is always {purpose!r}")
     if address is None:
         return
     if address.area is not None:
@@ -209,8 +219,35 @@ def _agree(payload: Sealed, kind: str, address: Address | None) -> None:
         incident = payload.incident if isinstance(payload, Start | Stop | Lift | ExerciseStart | ExerciseStop) else None
         if (incident or WHOLE_AREA) != address.incident:
             raise WrongType(f"incident {incident!r} came on the topic of {address.incident!r}")
+    _agree_node(payload, address)
+
+
+def _agree_node(payload: Sealed, address: Address) -> None:
+    """What a node says, and what gives a node its place, travels under that node's name alone."""
     if isinstance(payload, Hello | Receipt | FetchStatement) and address.node not in (None, payload.node):
         raise WrongType(f"a report of {payload.node} came on the topic of {address.node}")
+    if isinstance(payload, Placement) and address.node not in (None, payload.body.node):
+        raise WrongType(f"a placement of {payload.body.node} came on the topic of {address.node}")
+
+
+def peek(raw: bytes) -> tuple[str, int]:
+    """The kind and seq that bytes claim, unverified: only to order what came before it is judged. ("", 0) for rubbish."""
+    try:
+        outer, envelope = _open_outer(raw, CAP_ANY_BYTES)
+        payload = _INNER[KIND_OF_TYPE[outer.payload_type]].decode(envelope.payload)
+    except (ProtocolError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return "", 0
+    return payload.kind, payload.seq
+
+
+def payload_of(raw: bytes) -> Sealed:
+    """The payload of bytes that passed `unseal` before they were stored. Raises Malformed for anything else."""
+    outer, envelope = _open_outer(raw, CAP_ANY_BYTES)
+    try:
+        payload: Sealed = _INNER[KIND_OF_TYPE[outer.payload_type]].decode(envelope.payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise Malformed(f"stored bytes are no document: {error}") from error
+    return payload
 
 
 def unseal(
@@ -240,16 +277,13 @@ def unseal(
     if kind not in reads:
         raise NotRead(f"this program does not read {kind}")
     keyids = _verified(envelope, kind, trust, address, seen)
-    try:
-        payload: Sealed = _INNER[kind].decode(envelope.payload)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise Malformed(f"{kind}: {error}") from error
+    payload: Sealed = _decode(kind, envelope.payload)
     _agree(payload, kind, address)
     if isinstance(payload, Root):
-        keyids += _verified_by(envelope, envelope.pae(), _own_keys(payload))
+        keyids = tuple(dict.fromkeys(keyids + _verified_by(envelope, envelope.pae(), _own_keys(payload))))
     digest = digest_of(kind, envelope.payload)
     signers, fresh = rules.judge(payload, digest, keyids, trust=trust, me=me, now=now, seen=seen)
     return Opened(payload=payload, kind=kind, digest=digest, raw=raw, signers=signers, fresh=fresh)
 
 
-__all__ = ["Opened", "ProtocolError", "Sealer", "add_signature", "digest_of", "open_pinned_root", "seal", "unseal"]
+__all__ = ["Opened", "ProtocolError", "Sealer", "add_signature", "digest_of", "open_pinned_root", "payload_of", "peek", "seal", "unseal"]

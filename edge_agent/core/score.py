@@ -1,0 +1,85 @@
+"""From an emergency or a bulletin to what is heard: chimes, words, repeats on the common timeline."""
+
+from msgspec import Struct
+
+from edge_agent.commands import Align, Clip, Part, Pause, Speech, Tone
+from protocol.documents import Item
+from protocol.emergency import EXERCISE_WORDS, languages, repeat_period_ms
+from protocol.orders import AnyStart, ExerciseStart
+
+BETWEEN_LANGUAGES_MS = 400
+BETWEEN_REPEATS_MS = 1_500
+VARIANT_GAP_MS = 500
+CALL_SIGN_LANG = "vi"
+
+
+class Score(Struct, frozen=True):
+    """Parts in order: where repeats begin, the first word, the closing; and the languages that are left out."""
+
+    parts: tuple[Part, ...]
+    repeat_parts: tuple[int, ...] = ()
+    spoken_part: int | None = None
+    closing_part: int = 0
+    unsaid: tuple[str, ...] = ()
+
+
+def media_path(media_root: str, sha256: str) -> str:
+    """Where a media file lies on the node."""
+    return f"{media_root}/{sha256[:2]}/{sha256}.mka"
+
+
+def _voices(start: AnyStart, media: frozenset[str], media_root: str) -> tuple[list[Part], tuple[str, ...]]:
+    """One repeat: every language in order, a recorded clip before the spoken text; and the languages that nothing can say."""
+    parts: list[Part] = []
+    unsaid = []
+    texts = {text.lang: text.text for text in start.text}
+    clips = {clip.lang: clip for clip in start.clips if clip.purpose == start.purpose and clip.sha256 in media}
+    for lang in languages(start):
+        if clip := clips.get(lang):
+            voice: Part = Clip(media_path(media_root, clip.sha256), samples=clip.duration_ms * 48)
+        elif lang.partition("-")[0] == "vi" and lang in texts:
+            voice = Speech(lang, texts[lang])
+        else:
+            unsaid.append(lang)
+            continue
+        parts += [Pause(BETWEEN_LANGUAGES_MS), voice] if parts else [voice]
+    return parts, tuple(unsaid)
+
+
+def of_emergency(
+    start: AnyStart, *, repeats: int, media: frozenset[str], media_root: str, origin_mono_ns: int | None, aligned: bool
+) -> Score:
+    """Opening chime, the text `repeats` times, the call sign of the issuing body, closing chime (J-ALERT's form).
+
+    `origin_mono_ns` places repeats on the common timeline (None: the clock is not good enough, they follow each other);
+    `aligned` puts the first one there too (a resumed or late emergency).
+    """
+    voices, unsaid = _voices(start, media, media_root)
+    is_exercise = isinstance(start, ExerciseStart)
+    announce: list[Part] = [Tone("exercise"), Speech(CALL_SIGN_LANG, EXERCISE_WORDS)] if is_exercise else []
+    parts: list[Part] = [Tone("chime_open")]
+    begins = []
+    period_ms = repeat_period_ms(start)
+    for number in range(repeats):
+        if origin_mono_ns is None:
+            parts += [Pause(BETWEEN_REPEATS_MS)] if number else []
+        elif number or aligned:
+            parts.append(Align(origin_mono_ns, period_ms))
+        begins.append(len(parts))
+        parts += [*announce, *voices, *announce]
+    closing = len(parts)
+    parts += [Pause(BETWEEN_LANGUAGES_MS), Speech(CALL_SIGN_LANG, start.issuing_body), Tone("chime_close")]
+    spoken = next((index for index, part in enumerate(parts) if isinstance(part, Speech | Clip)), None)
+    return Score(tuple(parts), tuple(begins), spoken, closing, unsaid)
+
+
+def of_item(item: Item, media_root: str) -> Score:
+    """A bulletin: its language variants in their written order, each cut at its true length."""
+    parts: list[Part] = []
+    for variant in item.variants:
+        if variant.media is None:
+            continue
+        clip = Clip(media_path(media_root, variant.media.sha256), samples=variant.media.samples)
+        parts += [Pause(VARIANT_GAP_MS), clip] if parts else [clip]
+    unsaid = tuple(variant.lang for variant in item.variants if variant.media is None)
+    return Score(tuple(parts), unsaid=unsaid)
