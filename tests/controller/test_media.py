@@ -332,6 +332,12 @@ async def test_what_cannot_be_aired_is_refused_in_a_sentence_and_leaves_nothing(
     assert left_in(tmp_path / "library") == []
 
 
+def children() -> set[str]:
+    """The names of the processes that this one started and that still run."""
+    pids = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    return {Path(f"/proc/{pid}/comm").read_text().strip() for pid in pids}
+
+
 async def test_a_cancelled_preparation_ends_its_child_and_leaves_nothing(tmp_path):
     tool("sox", "-n", *WAVE, tmp_path / "x.wav", "synth", 600, "pinknoise", "gain", -20)
     started = asyncio.Event()
@@ -341,8 +347,7 @@ async def test_a_cancelled_preparation_ends_its_child_and_leaves_nothing(tmp_pat
     with pytest.raises(asyncio.CancelledError):
         await task
     assert left_in(tmp_path / "library") == []
-    mine = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-    assert not any("ffmpeg" in Path(f"/proc/{pid}/comm").read_text() for pid in mine)
+    assert "ffmpeg" not in children()
 
 
 async def test_a_server_without_ffmpeg_says_what_to_install(tmp_path, monkeypatch):
