@@ -1,0 +1,122 @@
+"""`loa-provision`: the offline ceremony. Works on files alone, on a computer without a network."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from protocol.keys import new_key
+from provisioning import keyfile, papers, showing
+from provisioning.checking import judge, load_trust
+from provisioning.documents_cli import grant, placement, root
+from provisioning.files import refuse_existing
+from provisioning.showing import lines_of
+from provisioning.terminal import passphrase, print_json, print_lines, run, say, warn
+
+app = typer.Typer(
+    name="loa-provision",
+    help="Keys, roots, grants and placements, made and signed offline (khóa, gốc tin cậy, phân quyền, đặt vị trí).",
+    epilog="Begin with: loa-provision key new --person nguyen-van-a --name 'Nguyễn Văn A' --out a.key",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+key = typer.Typer(no_args_is_help=True, help="A person's key: an encrypted file that never leaves its owner.")
+app.add_typer(key, name="key")
+app.add_typer(root, name="root")
+app.add_typer(grant, name="grant")
+app.add_typer(placement, name="placement")
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")]
+
+
+@key.command("new", epilog="loa-provision key new --person nguyen-van-a --name 'Nguyễn Văn A, Chủ tịch UBND' --out a.key")
+def key_new(
+    person: Annotated[str, typer.Option(help="Short id of the person: small letters, digits, '-', as in the grant.")],
+    name: Annotated[str, typer.Option(help="Full name and office, as others shall read it.")],
+    out: Annotated[Path, typer.Option(help="The key file to write; F.pub is written beside it.")],
+    passphrase_file: Annotated[Path | None, typer.Option(help="Take the passphrase from this file's first line.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, write nothing.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a person's key. The passphrase is asked twice; F.pub (no secret) goes to those who write the grant."""
+    if dry_run:
+        public = keyfile.describe(out, person=person, name=name, key=new_key())
+        for path in (out, keyfile.public_path(out)):
+            refuse_existing(path, "file")
+        say(f"Would write {out} and {keyfile.public_path(out)} for {public.person} ({public.name}). Nothing was written.")
+        return
+    secret = passphrase(f"New passphrase for {out}", passphrase_file, new=True)
+    public = keyfile.write_new(out, person=person, name=name, passphrase=secret)
+    if as_json:
+        print_json({"key": str(out), "public_file": str(keyfile.public_path(out)), "public": public})
+        return
+    say(f"Wrote {out} (secret, keep it off every server) and {keyfile.public_path(out)} (give this one away).")
+    print_lines([("person", public.person), ("name", public.name), ("public", public.public)])
+
+
+@key.command("show", epilog="loa-provision key show a.pub")
+def key_show(file: Annotated[Path, typer.Argument(help="A .pub file.")], as_json: JsonOption = False) -> None:
+    """Show a public key file, to compare it by eye or over the telephone."""
+    public = keyfile.read_public(file)
+    if as_json:
+        print_json(public)
+        return
+    print_lines([("person", public.person), ("name", public.name), ("public", public.public)])
+
+
+@app.command("show", epilog="loa-provision show grant-24076.json --root root.json --pin 3f0c... --under grant-52.json")
+def show(
+    file: Annotated[Path, typer.Argument(help="Any sealed document or draft.")],
+    root_file: Annotated[Path | None, typer.Option("--root", help="The root to verify against.")] = None,
+    pin: Annotated[str | None, typer.Option(help="The digest that the root must have.")] = None,
+    under: Annotated[list[Path] | None, typer.Option(help="Grants and placements it stands on (repeat).")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a document says, and whether it counts under a root. Status 1 when it does not."""
+    paper = papers.read_paper(file)
+    trust = load_trust(root_file, pin, under or []) if root_file else None
+    verdict = judge(paper, trust) if trust else None
+    if as_json:
+        print_json(
+            {
+                "file": str(file),
+                "kind": paper.kind,
+                "digest": paper.digest,
+                "draft": paper.raw is None,
+                "verified": verdict.good if verdict else None,
+                "why": verdict.sentence if verdict else "no root was named",
+                "signers": [signer.person for signer in verdict.signers] if verdict else [],
+                "keyids": paper.keyids,
+                "payload": paper.payload,
+            }
+        )
+    else:
+        print_lines(lines_of(paper))
+        for keyid in paper.keyids:
+            say(f"signature by key {keyid[:16]}… {showing.whose(paper, keyid)}")
+        if verdict is None:
+            warn("NOT VERIFIED: no root was named. Add --root root.json --pin DIGEST.")
+        elif verdict.good:
+            names = ", ".join(signer.person for signer in verdict.signers)
+            say(f"GOOD: {verdict.sentence} ({names}).", style="green")
+            _say_age(paper)
+        else:
+            warn(f"DOES NOT COUNT: {verdict.sentence}", style="bold red")
+    if verdict is not None and not verdict.good:
+        raise typer.Exit(1)
+
+
+def _say_age(paper: papers.Paper) -> None:
+    until_ms = getattr(paper.payload, "valid_until_ms", None) or getattr(paper.payload, "accept_until_ms", None)
+    if until_ms is not None and until_ms < time.time_ns() // 1_000_000:
+        warn(f"It was good when issued, and ended on {showing.moment(until_ms)}.")
+
+
+def main() -> None:
+    """Run `loa-provision`."""
+    run(app)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""Makes a node's folder: its id, its TLS key with a request for a certificate, its report key, and at the end its node.toml.
+
+The certificate itself is the controller's to give (`loa node add`); private keys never leave the folder.
+"""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+from msgspec import Struct
+
+from protocol import keys, node_id
+from provisioning.errors import InputRefused
+from provisioning.files import refuse_existing, write_whole
+
+RANDOM_BYTES: Final = 8
+FOLDER_MODE: Final = 0o700
+SECRET_MODE: Final = 0o600
+CLOCK_FILE: Final = "/run/systemd/timesync/synchronized"
+
+
+class Fresh(Struct, frozen=True, kw_only=True):
+    """A folder with keys, before its certificate: the request goes to the CA, the report key into the placement."""
+
+    node: str
+    folder: Path
+    request_pem: bytes
+    report_key: str
+
+
+class Links(Struct, frozen=True, kw_only=True):
+    """Where the node finds the controller, and what it believes from its first start on."""
+
+    ca_pem: bytes
+    root: bytes
+    root_digest: str
+    broker_host: str
+    broker_port: int
+    media_url: str
+    documents: tuple[tuple[str, bytes], ...] = ()
+
+
+class Board(Struct, frozen=True, kw_only=True):
+    """What hangs on the node: sink (alsa:, wav:, fifo:), amplifier switch, the file whose presence says the clock is good."""
+
+    sink: str = "alsa:default"
+    amplifier: str = "none"
+    clock: str = CLOCK_FILE
+
+
+def draw_node_id(random_bytes: Callable[[int], bytes]) -> str:
+    """A fresh node id out of a source of randomness."""
+    while True:
+        drawn = node_id.new_id(random_bytes(RANDOM_BYTES))
+        if drawn is not None:
+            return drawn
+
+
+def check_node_id(text: str) -> str:
+    """A node id as typed from a label, in capitals. Raises InputRefused when a letter is wrong."""
+    tidy = text.strip().upper()
+    if not node_id.is_valid(tidy):
+        raise InputRefused(f"{text!r} is no node id (10 letters and digits, the last checks the rest): read the label again")
+    return tidy
+
+
+def _request(node: str, key: ec.EllipticCurvePrivateKey) -> bytes:
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, node)])
+    return x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
+
+
+def begin(folder: Path, node: str) -> Fresh:
+    """Make the folder with a TLS key, a certificate request and a report key. Raises InputRefused when it exists."""
+    refuse_existing(folder, "folder")
+    check_node_id(node)
+    try:
+        folder.mkdir(mode=FOLDER_MODE, parents=True)
+    except OSError as error:
+        raise InputRefused(f"cannot make folder {folder} ({error.strerror})") from error
+    tls_key = ec.generate_private_key(ec.SECP256R1())
+    report_key = keys.new_key()
+    tls_pem = tls_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    write_whole(folder / "node.key", tls_pem, mode=SECRET_MODE)
+    write_whole(folder / "report.key", keys.to_pem(report_key, None), mode=SECRET_MODE)
+    request_pem = _request(node, tls_key)
+    write_whole(folder / "node.csr", request_pem)
+    return Fresh(node=node, folder=folder, request_pem=request_pem, report_key=keys.public_hex(report_key))
+
+
+def abandon(fresh: Fresh) -> None:
+    """Remove a folder whose enrolment failed, so that the next try starts clean."""
+    shutil.rmtree(fresh.folder, ignore_errors=True)
+
+
+def _text(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def node_toml(node: str, links: Links, board: Board) -> str:
+    """The node's whole configuration."""
+    names = ", ".join(_text(name) for name, _content in links.documents)
+    return f"""# Node {node}: identity, pins and the address of its controller. Keep the folder private: its keys are this node.
+[identity]
+node = {_text(node)}
+certificate = "node.crt"
+key = "node.key"
+report_key = "report.key"
+state = "state"
+
+[pins]
+ca = "ca.pem"
+root = "root.json"
+root_digest = {_text(links.root_digest)}
+documents = [{names}]
+
+[broker]
+host = {_text(links.broker_host)}
+port = {links.broker_port}
+
+[controller]
+media_url = {_text(links.media_url)}
+
+[board]
+sink = {_text(board.sink)}
+amplifier = {_text(board.amplifier)}
+clock = {_text(board.clock)}
+"""
+
+
+def finish(fresh: Fresh, *, certificate_pem: bytes, links: Links, board: Board) -> Path:
+    """Put certificate, CA, pinned root and node.toml into the folder; returns the path of node.toml."""
+    folder = fresh.folder
+    write_whole(folder / "node.crt", certificate_pem)
+    write_whole(folder / "ca.pem", links.ca_pem)
+    write_whole(folder / "root.json", links.root)
+    for name, content in links.documents:
+        write_whole(folder / name, content)
+    (folder / "state").mkdir(mode=FOLDER_MODE, exist_ok=True)
+    write_whole(folder / "node.toml", node_toml(fresh.node, links, board).encode())
+    (folder / "node.csr").unlink(missing_ok=True)
+    return folder / "node.toml"

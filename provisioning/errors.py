@@ -1,0 +1,9 @@
+"""What a person is told when an input is refused: one sentence with what, where and what to do."""
+
+
+class InputRefused(Exception):
+    """Something that a person gave cannot be used; nothing was changed. The text is shown as it is."""
+
+
+class WrongPassphrase(InputRefused):
+    """A key file did not open under the passphrase given."""

@@ -1,0 +1,106 @@
+"""Papers for people: what a document says, line by line, in plain words."""
+
+import datetime as dt
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from protocol.documents import Grant, GrantBody, Placement, Power, Programme, Role, Root, RootBody, Station
+from protocol.messages import Sealed
+from protocol.orders import ExerciseStart, Lift, Start, Stop
+from protocol.trust import public_key
+from protocol.units import MAX_MS, Document
+from provisioning.papers import Paper
+
+HERE: Final = ZoneInfo("Asia/Ho_Chi_Minh")
+SHORT: Final = 16
+Line = tuple[str, str]
+
+
+def moment(at_ms: int) -> str:
+    """A time in Viet Nam's zone, or words for the end of time."""
+    if at_ms >= MAX_MS:
+        return "no end"
+    return dt.datetime.fromtimestamp(at_ms / 1000, HERE).strftime("%d/%m/%Y %H:%M:%S (%z)")
+
+
+def _people(body: RootBody | GrantBody) -> list[Line]:
+    lines = []
+    for person in body.persons:
+        marks = " (service, not a human)" if person.service else ""
+        keys = ", ".join(f"{key.public[:SHORT]}… {key.state}" for key in body.keys if key.person == person.id)
+        lines.append((f"person {person.id}", f"{person.name}{marks}; keys: {keys or 'none'}"))
+    return lines
+
+
+def _role(name: str, role: Role | None) -> list[Line]:
+    if role is None:
+        return []
+    return [(f"role {name}", f"{role.threshold} of {len(role.persons)}: {', '.join(role.persons)}")]
+
+
+def _power(power: Power) -> Line:
+    classes = f"; classes {', '.join(power.classes)}" if power.classes else ""
+    longest = f"; at most {power.sound_max_s} s" if power.sound_max_s is not None else ""
+    return (f"power {power.power}", f"{power.threshold} of {len(power.persons)}: {', '.join(power.persons)}{classes}{longest}")
+
+
+def _start(start: Start | ExerciseStart) -> list[Line]:
+    says = "EXERCISE (diễn tập)" if isinstance(start, ExerciseStart) else "EMERGENCY (khẩn cấp)"
+    lines = [("starts", says), ("incident", start.incident), ("risk", str(start.risk)), ("issued by", start.issuing_body)]
+    lines += [(f"text {text.lang}", text.text) for text in start.text]
+    lines += [(f"clip {clip.lang}", f"{clip.sha256[:SHORT]}… {clip.duration_ms / 1000:.1f} s") for clip in start.clips]
+    lines += [("repeats", str(start.repeats)), ("accepted until", moment(start.accept_until_ms))]
+    return [*lines, ("sounds at most", f"{start.sound_max_s} s")]
+
+
+def _root(body: RootBody) -> list[Line]:
+    lines = [("version", str(body.version)), *_people(body)]
+    for name in ("root", "delegate", "placement", "release", "time"):
+        lines += _role(name, getattr(body, name))
+    return lines
+
+
+def _body(payload: Sealed) -> list[Line]:  # noqa: PLR0911  one return a kind
+    match payload:
+        case Root():
+            return _root(payload.body)
+        case Grant():
+            return [("until", moment(payload.body.until_ms)), *_people(payload.body), *map(_power, payload.body.powers)]
+        case Placement():
+            place = payload.body
+            chain = " > ".join(f"{link.area} ({link.level})" for link in place.chain)
+            return [("chain", chain), ("station", place.station), ("report key", f"{place.report_key[:SHORT]}…")]
+        case Station():
+            hours = [(",".join(span.days), f"{_clock(span.from_min)}-{_clock(span.to_min)}") for span in payload.body.hours]
+            return [("zone", payload.body.tz), *hours]
+        case Programme():
+            return [(f"item {item.id}", f"{item.title}; {item.class_}; {item.rrule}") for item in payload.body.items]
+        case Start() | ExerciseStart():
+            return _start(payload)
+        case _:
+            ends = "LIFT" if isinstance(payload, Lift) else "STOP" if isinstance(payload, Stop) else "report or exercise stop"
+            return [("says", f"{ends}: {getattr(payload, 'reason', '') or '-'}")]
+
+
+def _clock(minute: int) -> str:
+    return f"{minute // 60:02d}:{minute % 60:02d}"
+
+
+def lines_of(paper: Paper) -> list[Line]:
+    """What a paper says, as (name, words); nothing of it is verified here."""
+    payload = paper.payload
+    lines: list[Line] = [("document", paper.kind), ("digest", paper.digest), ("authority", payload.authority)]
+    lines.append(("area", f"{payload.area} (number {payload.area_no})"))
+    lines.append(("issued", moment(payload.seq)))
+    if isinstance(payload, Document):
+        lines.append(("valid", f"{moment(payload.valid_from_ms)} to {moment(payload.valid_until_ms)}"))
+        lines.append(("replaces", payload.prev or "nothing named"))
+    return [*lines, *_body(payload)]
+
+
+def whose(paper: Paper, keyid: str) -> str:
+    """The person of a key as the paper itself names it; '' for a key that it does not name."""
+    body = getattr(paper.payload, "body", None)
+    if not isinstance(body, RootBody | GrantBody):
+        return ""
+    return next((key.person for key in body.keys if public_key(key.public).keyid == keyid), "")
