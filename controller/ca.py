@@ -118,6 +118,21 @@ def issue(
     return Issued(cert_pem, _pem(key))
 
 
+def issue_for_request(
+    ca: Authority, request_pem: bytes, common_name: str, *, days: int = LEAF_DAYS, now: datetime | None = None
+) -> bytes:
+    """A client certificate for a key that stays with its owner. Raises CaError for a request that is not this owner's."""
+    try:
+        request = x509.load_pem_x509_csr(request_pem)
+    except ValueError as error:
+        raise CaError(f"the request of `{common_name}` cannot be read ({error}): make it anew") from error
+    public = request.public_key()
+    expected = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+    if not request.is_signature_valid or not isinstance(public, ec.EllipticCurvePublicKey) or request.subject != expected:
+        raise CaError(f"this request is not by `{common_name}` with an elliptic-curve key of its own: make it anew")
+    return _sign_leaf(ca, request.subject, public, [], client=True, days=days, now=now)
+
+
 def renew(ca: Authority, cert_pem: bytes, *, days: int = LEAF_DAYS, now: datetime | None = None) -> bytes:
     """The same name, names, uses and public key with new dates: the private key never leaves its owner.
 
