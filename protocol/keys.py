@@ -1,5 +1,6 @@
 """Ed25519 keys of persons and nodes: made, encrypted under a passphrase, opened to seal."""
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -43,8 +44,8 @@ def from_pem(pem: bytes, passphrase: str | None) -> Ed25519PrivateKey:
     except TypeError as error:
         what = "it is encrypted: give its passphrase" if passphrase is None else "it is not encrypted: give no passphrase"
         raise KeyUnreadable(what) from error
-    except ValueError as error:
-        raise KeyUnreadable("wrong passphrase, or no private key in it") from error
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise KeyUnreadable("wrong passphrase, or no private key in it that is read here") from error
     if not isinstance(key, Ed25519PrivateKey):
         raise KeyUnreadable("not an Ed25519 key")
     return key

@@ -1,6 +1,7 @@
 """What a schedule means: when items are due and whether the station's hours allow them. Pure; node and preview call the same."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Final
@@ -12,12 +13,18 @@ from msgspec import Struct
 from protocol.documents import Item, Programme, StationBody
 from protocol.errors import Malformed
 
-PARTS: Final = frozenset(
-    {"FREQ", "INTERVAL", "COUNT", "BYDAY", "BYMONTHDAY", "BYMONTH", "BYHOUR", "BYMINUTE", "BYSECOND", "UNTIL", "BYSETPOS"}
-)
-FREQUENCIES: Final = frozenset({"DAILY", "WEEKLY", "MONTHLY", "YEARLY"})
+EVERY: Final = frozenset({"FREQ", "INTERVAL", "COUNT", "BYDAY", "BYMONTH", "BYHOUR", "BYMINUTE", "BYSECOND", "UNTIL"})
+PARTS: Final = {"DAILY": EVERY, "WEEKLY": EVERY, "MONTHLY": EVERY | {"BYMONTHDAY"}, "YEARLY": EVERY | {"BYMONTHDAY"}}
+"""By frequency: a daily rule with a BYMONTHDAY that never came kept dateutil busy for 2.9 s, up to the year 9999."""
+LEGAL: Final = re.compile(r"[A-Z0-9=;,+-]{1,500}")
+LONGEST_MONTH: Final = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+MAX_INTERVAL: Final = 366
+WEEK_MS: Final = 7 * 86_400_000
+CLOCK_CHANGE: Final = timedelta(hours=3)
+"""More than any zone moves its clocks at once: local order and UTC order may differ by that much."""
 WEEKDAYS: Final = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 MAX_A_DAY: Final = 96
+_DAY: Final = re.compile(r"([+-]?[1-5])?(MO|TU|WE|TH|FR|SA|SU)")
 CLASS_RANK: Final = {"normal": 0, "priority": 1, "emergency": 2}
 LEVEL_RANK: Final = {"settlement": 0, "commune": 1, "district": 2, "province": 3, "central": 4}
 
@@ -34,32 +41,68 @@ def zone(name: str) -> ZoneInfo:
     """A time zone by its IANA name. Raises Malformed."""
     try:
         return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError) as error:
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise Malformed(f"no time zone {name!r}") from error
 
 
 def _local(at_ms: int, tz: ZoneInfo) -> datetime:
-    return datetime.fromtimestamp(at_ms / 1000, tz)
+    try:
+        return datetime.fromtimestamp(at_ms / 1000, tz)
+    except (ValueError, OverflowError) as error:
+        raise Malformed(f"{at_ms} ms is beyond the calendar") from error
+
+
+def _numbers(text: str, part: str, low: int, high: int) -> frozenset[int]:
+    try:
+        found = frozenset(int(number) for number in text.split(","))
+    except ValueError as error:
+        raise Malformed(f"{part}={text} is not a list of numbers") from error
+    if not all(low <= number <= high for number in found):
+        raise Malformed(f"{part}={text}: each is from {low} to {high}")
+    return found
+
+
+def _parts(text: str) -> dict[str, str]:
+    pairs = [part.partition("=")[::2] for part in text.split(";")]
+    parts = dict(pairs)
+    if not LEGAL.fullmatch(text) or len(parts) != len(pairs):
+        raise Malformed("it is not a list of different PART=VALUE")
+    return parts
+
+
+def _check_parts(parts: Mapping[str, str]) -> None:
+    """Refuse rules that say no time of day, play too often, or may never match and would be searched for up to the year 9999."""
+    frequency = parts.get("FREQ", "")
+    if frequency not in PARTS:
+        raise Malformed(f"FREQ is one of {', '.join(sorted(PARTS))}")
+    if unknown := set(parts) - PARTS[frequency]:
+        raise Malformed(f"{', '.join(sorted(unknown))} is not used with {frequency} here")
+    if "BYHOUR" not in parts or "BYMINUTE" not in parts:
+        raise Malformed("say the time of day with BYHOUR and BYMINUTE")
+    times = len(_numbers(parts["BYHOUR"], "BYHOUR", 0, 23)) * len(_numbers(parts["BYMINUTE"], "BYMINUTE", 0, 59))
+    times *= len(_numbers(parts.get("BYSECOND", "0"), "BYSECOND", 0, 59))
+    if times > MAX_A_DAY:
+        raise Malformed(f"{times} plays a day, at most {MAX_A_DAY}")
+    _numbers(parts.get("COUNT", "1"), "COUNT", 1, 1_000_000)
+    interval = max(_numbers(parts.get("INTERVAL", "1"), "INTERVAL", 1, MAX_INTERVAL))
+    if frequency == "DAILY" and interval > 1 and "BYDAY" in parts:
+        raise Malformed("every few days and on weekdays may never meet: say FREQ=WEEKLY")
+    if "BYDAY" in parts and not all(_DAY.fullmatch(day) for day in parts["BYDAY"].split(",")):
+        raise Malformed(f"BYDAY={parts['BYDAY']}: MO to SU, in a month or year with a count of at most 5 before it")
+    months = _numbers(parts.get("BYMONTH", "1,2,3,4,5,6,7,8,9,10,11,12"), "BYMONTH", 1, 12)
+    days = _numbers(parts.get("BYMONTHDAY", "1"), "BYMONTHDAY", -31, 31)
+    longest = max(LONGEST_MONTH[month - 1] for month in months)
+    if 0 in days or min(abs(day) for day in days) > longest:
+        raise Malformed(f"BYMONTHDAY={parts.get('BYMONTHDAY')} is in none of its months")
 
 
 @lru_cache(maxsize=2_000)
 def _rule(text: str, start: datetime) -> rrule:
-    parts = dict(part.partition("=")[::2] for part in text.split(";"))
-    unknown = set(parts) - PARTS
-    if unknown:
-        raise Malformed(f"rule {text!r}: {', '.join(sorted(unknown))} is not used here")
-    if parts.get("FREQ") not in FREQUENCIES:
-        raise Malformed(f"rule {text!r}: FREQ is one of {', '.join(sorted(FREQUENCIES))}")
-    if "BYHOUR" not in parts or "BYMINUTE" not in parts:
-        raise Malformed(f"rule {text!r}: say the time of day with BYHOUR and BYMINUTE")
-    if "BYSECOND" not in parts:
-        text += ";BYSECOND=0"
-    times = len(parts["BYHOUR"].split(",")) * len(parts["BYMINUTE"].split(",")) * len(parts.get("BYSECOND", "0").split(","))
-    if times > MAX_A_DAY:
-        raise Malformed(f"rule {text!r}: {times} plays a day, at most {MAX_A_DAY}")
     try:
-        rule = rrulestr(text, dtstart=start)
-    except (ValueError, TypeError, KeyError) as error:
+        parts = _parts(text)
+        _check_parts(parts)
+        rule = rrulestr(text if "BYSECOND" in parts else f"{text};BYSECOND=0", dtstart=start)
+    except (Malformed, ValueError, TypeError, KeyError, OverflowError) as error:
         raise Malformed(f"rule {text!r}: {error}") from error
     if not isinstance(rule, rrule):
         raise Malformed(f"rule {text!r} is not one rule")
@@ -90,12 +133,13 @@ def occurrences(programme: Programme, digest: str, from_ms: int, to_ms: int) -> 
     for item in programme.body.items:
         tz = zone(item.tz)
         rule = rule_of(item, programme)
-        first = _local(begin_ms, tz).replace(tzinfo=None) - timedelta(seconds=1)
+        first = _local(begin_ms, tz).replace(tzinfo=None) - CLOCK_CHANGE
+        last = _local(end_ms, tz).replace(tzinfo=None) + CLOCK_CHANGE
         for naive in rule.xafter(first, inc=True):
-            planned_ms = round(naive.replace(tzinfo=tz).astimezone(UTC).timestamp() * 1000)
-            if planned_ms >= end_ms:
+            if naive > last:
                 break
-            if planned_ms >= begin_ms and planned_ms not in item.exdates_ms:
+            planned_ms = round(naive.replace(tzinfo=tz).astimezone(UTC).timestamp() * 1000)
+            if begin_ms <= planned_ms < end_ms and planned_ms not in item.exdates_ms:
                 yield Occurrence(planned_ms, digest, item.id)
 
 
@@ -105,10 +149,22 @@ def allowed(station: StationBody, at_ms: int) -> bool:
 
 
 def open_until(station: StationBody, at_ms: int) -> int | None:
-    """The end (UTC ms) of the open window that holds this instant; None when the station is closed then."""
+    """The end (UTC ms) of the open time that holds this instant, over adjoining hours and midnights; None when closed then.
+
+    Open around the clock ends nowhere: then the end is some instant over a week away.
+    """
+    end_ms = _window_end(station, at_ms)
+    if end_ms is None:
+        return None
+    while end_ms <= at_ms + WEEK_MS and (further_ms := _window_end(station, end_ms)) is not None:
+        end_ms = further_ms
+    return end_ms
+
+
+def _window_end(station: StationBody, at_ms: int) -> int | None:
     local = _local(at_ms, zone(station.tz))
     day = WEEKDAYS[local.weekday()]
-    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
+    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
     minute = (local - midnight) / timedelta(minutes=1)
     ends = [hours.to_min for hours in station.hours if day in hours.days and hours.from_min <= minute < hours.to_min]
     if not ends:

@@ -23,6 +23,7 @@ from protocol.messages import Sealed
 from protocol.orders import AnyOrder, AnyStart, ExerciseStart, ExerciseStop, Lift, Start, Stop
 from protocol.reports import FetchStatement, Hello, Receipt
 from protocol.seen import Mark, OrderMark, Seen, Slot, op_of
+from protocol.shape import check_shape
 from protocol.topics import Address
 from protocol.trust import WIDE_LEVELS, WIDE_PERSONS, Signer, Trust, check_keys, covers, level_of, position, public_key
 from protocol.units import ClockState, Document
@@ -33,6 +34,8 @@ ACCEPT_MAX_MS: Final = {"order": 6 * 3_600_000, "exercise": 600_000}
 PROGRAMME_MAX_MS: Final = 45 * 86_400_000
 SERVICE_SOUND_MAX_S: Final = 600
 FETCH_AGE_MS: Final = 600_000
+GRANT_PERSONS: Final = 2
+"""Authority is never handed out by one person, whatever the grant above says."""
 
 
 class Clock(Struct, frozen=True):
@@ -150,8 +153,8 @@ def authorise(
     Raises NotMine, NotEmpowered, TooFewPersons or Expired (the grant has ended).
     """
     chain = payload.body.chain if isinstance(payload, Placement) else trust.chain
-    if isinstance(payload, Placement) and me.node not in (None, payload.body.node):
-        raise NotMine(f"a placement of {payload.body.node}")
+    if isinstance(payload, Placement):
+        _judge_move(payload, trust, me)
     area = payload.subject if isinstance(payload, Document) else payload.area
     if position(chain, area) is None:
         raise NotMine(f"area {area} is not in this placement")
@@ -164,14 +167,30 @@ def authorise(
     level = level_of(chain, area)
     signers = trust.signers(payload.authority, keyids, held=held)
     signers = tuple(signer for signer in signers if not signer.service or _service_may(payload, level))
-    extra = _after_until(payload, trust, now)
+    extra = _after_until(payload, trust, now, held=held)
     return _enough(payload, signers, trust, wide=level in WIDE_LEVELS, extra=extra)
 
 
-def _after_until(payload: Sealed, trust: Trust, now: Clock) -> int:
-    """After a grant's end emergency and stop go on with one person more; everything else ends."""
+def _judge_move(placement: Placement, trust: Trust, me: Me) -> None:
+    """A node is placed by the root or by an area that it already stands in: no other area can draw it away."""
+    if me.node not in (None, placement.body.node):
+        raise NotMine(f"a placement of {placement.body.node}")
+    present = trust.placement
+    if present is None or present.body.node != placement.body.node or placement.authority == "root":
+        return
+    if position(present.body.chain, placement.authority) is None:
+        raise NotEmpowered(f"{placement.authority} is not above this node: it cannot move it")
+
+
+def _after_until(payload: Sealed, trust: Trust, now: Clock, *, held: bool) -> int:
+    """After a grant's end emergency and stop go on with one person more; everything else ends.
+
+    Grants and placements that are already held stay: without them no emergency could go on below.
+    """
     until_ms = trust.until_ms(payload.authority)
     if until_ms is None or not now.usable or now.wall_ms <= until_ms:
+        return 0
+    if held and isinstance(payload, Grant | Placement):
         return 0
     if isinstance(payload, Start | Stop | Lift):
         return 1
@@ -188,7 +207,8 @@ def _enough(payload: Sealed, signers: tuple[Signer, ...], trust: Trust, *, wide:
             continue
         empowered = tuple(signer for signer in signers if signer.person in power.persons)
         persons = len({signer.person for signer in empowered})
-        needed = max(power.threshold, WIDE_PERSONS if wide and is_order else 1) + extra
+        least = GRANT_PERSONS if isinstance(payload, Grant) else WIDE_PERSONS if wide and is_order else 1
+        needed = max(power.threshold, least) + extra
         if persons >= needed:
             return empowered
         if len(empowered) > len(best) or not best:
@@ -224,7 +244,10 @@ def _judge_root(new: Root, keyids: tuple[str, ...], trust: Trust) -> tuple[Signe
 
 
 def may_stop(later: OrderMark, start: OrderMark, trust: Trust) -> bool:
-    """Whether the signers of `later` may end (or update) `start`: one of its signers, or as many persons of an area around it."""
+    """Whether the signers of `later` may end (or update) `start`.
+
+    One of its own signers may, or as many persons of an authority that is not narrower.
+    """
     if start.kind == "order" and later.kind == "exercise":
         return False
     if start.kind == "exercise" and later.kind == "order" and later.op == "START":
@@ -233,7 +256,14 @@ def may_stop(later: OrderMark, start: OrderMark, trust: Trust) -> bool:
         return True
     if later.authority == start.authority and set(later.persons) & set(start.persons):
         return True
-    return covers(trust.chain, later.authority, start.area) and len(later.persons) >= len(start.persons)
+    return covers(trust.chain, later.authority, start.authority) and len(later.persons) >= len(start.persons)
+
+
+def lifts(lift: OrderMark, stop: OrderMark, trust: Trust) -> bool:
+    """Whether a LIFT ends the silence of a STOP: same incident and area, not older, and by someone who may undo it."""
+    if lift.op != "LIFT" or stop.op != "STOP" or stop.kind != "order" or lift.seq < stop.seq:
+        return False
+    return (lift.incident, lift.area) == (stop.incident, stop.area) and may_stop(lift, stop, trust)
 
 
 def silences(stop: OrderMark, start: OrderMark, trust: Trust) -> bool:
@@ -252,12 +282,7 @@ def _judge_order(order: AnyOrder, mark: OrderMark, *, trust: Trust, me: Me, seen
     if any(mark.seq <= seen.evicted_seq.get(keyid, -1) for keyid in mark.keyids):
         raise Superseded("older than anything still remembered of its key")
     if mark.incident is not None:
-        newest = max((held.seq for held in seen.orders.values() if held.incident == mark.incident), default=-1)
-        starts = seen.starts_of(mark.incident)
-        if mark.op == "START" and mark.seq <= newest and not _tied_stop(mark, seen):
-            raise Superseded(f"incident {mark.incident} is already at {newest}")
-        if starts and not all(may_stop(mark, start, trust) for start in starts):
-            raise NotEmpowered(f"these signers may not touch incident {mark.incident}, which others of a wider area opened")
+        _judge_incident(mark, mark.incident, trust, seen)
     if isinstance(order, Start | ExerciseStart):
         if any(silences(stop, mark, trust) for stop in seen.stops()):
             raise Stopped("a STOP that is not older covers it")
@@ -267,9 +292,21 @@ def _judge_order(order: AnyOrder, mark: OrderMark, *, trust: Trust, me: Me, seen
     return True
 
 
-def _tied_stop(mark: OrderMark, seen: Seen) -> bool:
-    """A STOP of the same instant: let the STOP rule name the reason."""
-    return any(stop.incident == mark.incident and stop.seq == mark.seq for stop in seen.stops())
+def _judge_incident(mark: OrderMark, incident: str, trust: Trust, seen: Seen) -> None:
+    """Within an incident only a higher seq acts, and only by those who may stop what was begun.
+
+    Only what had the right to touch a START can be newer than it: neither a narrower authority nor an exercise closes an
+    incident to those above by being first. An exercise that borrows the incident of a live START never hinders it.
+    """
+    live = mark.op == "START" and mark.kind == "order"
+    begun = [start for start in seen.starts_of(incident) if not (live and start.kind == "exercise")]
+    if not all(may_stop(mark, start, trust) for start in begun):
+        raise NotEmpowered(f"these signers may not touch incident {incident}, which others of a wider area opened")
+    if mark.op == "START":
+        held = (old for old in seen.orders.values() if old.incident == incident and may_stop(old, mark, trust))
+        newest = max((old.seq for old in held if (old.op, old.seq) != ("STOP", mark.seq)), default=-1)  # ties: see the STOP rule
+        if mark.seq <= newest:
+            raise Superseded(f"incident {incident} is already at {newest}")
 
 
 def _fresh_start(start: AnyStart, me: Me, now: Clock) -> None:
@@ -277,10 +314,14 @@ def _fresh_start(start: AnyStart, me: Me, now: Clock) -> None:
     longest_ms = ACCEPT_MAX_MS[start.kind]
     if start.accept_until_ms > start.seq + longest_ms:
         raise Malformed(f"acceptable for over {longest_ms // 60_000} minutes")
+    if start.accept_until_ms < start.seq:
+        raise Malformed("it could be accepted only before it was issued")
     if set(start.answers) & set(me.nonces):
         return
     if not now.usable_for_start:
         raise ClockUnusable("this clock cannot tell whether the START is fresh, and it does not answer the nonce")
+    if start.seq > now.wall_ms + FUTURE_SLACK_MS:
+        raise FromFuture(f"issued {(start.seq - now.wall_ms) // 1000} s ahead of this clock")
     if now.wall_ms > start.accept_until_ms:
         raise Expired("its time of acceptance is over")
 
@@ -289,7 +330,12 @@ def _fresh_start(start: AnyStart, me: Me, now: Clock) -> None:
 
 
 def _judge_document(document: Document, digest: str, seen: Seen) -> bool:
-    """Check 9 for documents: in force is the highest (seq, digest) of a slot. Returns whether it is new."""
+    """Check 9 for documents: in force is the highest (seq, digest) of a slot. Returns whether it is new.
+
+    A root goes by its version alone (judged before): one wrong date in a root must not close the door to the next.
+    """
+    if isinstance(document, Root):
+        return True
     held = seen.document(slot_of(document))
     if held is None or (document.seq, digest) > (held.seq, held.digest):
         return True
@@ -307,25 +353,6 @@ def _judge_validity(document: Document, now: Clock) -> None:
         raise Malformed("an emergency is an order, never an item of a programme")
     if isinstance(document, Programme | Station | Placement) and now.usable and now.wall_ms >= document.valid_until_ms:
         raise Expired(f"it was valid until {document.valid_until_ms}")
-
-
-def _judge_shape(document: Document) -> None:
-    match document:
-        case Grant():
-            check_keys(document.body.persons, document.body.keys, f"grant of {document.subject}")
-        case Placement():
-            areas = [link.area for link in document.body.chain]
-            if len(set(areas)) != len(areas) or areas[-1] != document.body.node or document.subject != document.body.node:
-                raise Malformed("a placement's chain names each area once and ends with its node")
-        case Programme():
-            if len({item.id for item in document.body.items}) != len(document.body.items):
-                raise Malformed("two items of a programme share an id")
-            if any(
-                (variant.media is None) == (variant.relay is None) for item in document.body.items for variant in item.variants
-            ):
-                raise Malformed("each variant is either a file or a relay")
-        case _:
-            pass
 
 
 def _judge_report(
@@ -347,7 +374,7 @@ def judge(
         return _judge_report(payload, keyids, trust, now), True
     held = is_held(seen, digest)
     if isinstance(payload, Root):
-        if trust.root is not None and held:
+        if trust.root is not None and (held or payload == trust.root):
             return (), False
         signers = _judge_root(payload, keyids, trust)
     else:
@@ -355,10 +382,11 @@ def judge(
     if now.usable and payload.seq > now.wall_ms + FUTURE_SLACK_MS:
         raise FromFuture(f"issued {(payload.seq - now.wall_ms) // 1000} s ahead of this clock")
     if isinstance(payload, Document):
-        fresh = _judge_document(payload, digest, seen)
-        _judge_shape(payload)
+        if not _judge_document(payload, digest, seen):
+            return signers, False
+        check_shape(payload)
         _judge_validity(payload, now)
-        return signers, fresh
+        return signers, True
     mark = mark_of(payload, digest, signers)
     fresh = _judge_order(payload, mark, trust=trust, me=me, seen=seen)
     if fresh and isinstance(payload, Start | ExerciseStart):

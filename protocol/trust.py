@@ -102,9 +102,10 @@ class Trust:
         """The same view with a newer root, grant or placement in it."""
         match document:
             case Root():
-                return Trust(document, self.grants, self.placement, self.report_keys)
+                return Trust(document, self.grants, self.placement, self.report_keys, chain=self.chain)
             case Grant():
-                return Trust(self.root, {**self.grants, document.subject: document}, self.placement, self.report_keys)
+                grants = {**self.grants, document.subject: document}
+                return Trust(self.root, grants, self.placement, self.report_keys, chain=self.chain)
             case Placement():
                 keys = {**self.report_keys, document.body.node: document.body.report_key}
                 return Trust(self.root, self.grants, document, keys)
@@ -144,7 +145,15 @@ class Trust:
         """Those keys that are empowered by this authority: active ones, and retired ones for what is already held."""
         table = self._tables.get(authority, {})
         states = ("active", "retired") if held else ("active",)
-        return tuple(table[keyid] for keyid in keyids if keyid in table and table[keyid].state in states)
+        stolen = self._stolen_above(authority)
+        return tuple(table[keyid] for keyid in keyids if keyid in table and table[keyid].state in states and keyid not in stolen)
+
+    def _stolen_above(self, authority: str) -> frozenset[str]:
+        """What the root or a wider grant calls stolen is stolen here too, whatever this grant still says."""
+        below = position(self.chain, authority)
+        areas = () if below is None else tuple(link.area for link in self.chain[:below])
+        tables = [self._tables[area] for area in ("root", *areas) if area in self._tables]
+        return frozenset(keyid for table in tables for keyid, signer in table.items() if signer.state == "stolen")
 
     def powers(self, authority: str, name: str) -> tuple[Power, ...]:
         """The powers of this name that a grant hands out; from the root, its roles."""

@@ -10,19 +10,20 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta, Struct
 
 MAX_MS: Final = 2**53 - 1
+# Patterns end with \Z: `$` would let a final newline through, and so two spellings of one key, area or digest.
 Ms = Annotated[int, Meta(ge=0, le=MAX_MS)]
 Seconds = Annotated[int, Meta(ge=0, le=10_000_000)]
 Cdb = Annotated[int, Meta(ge=-12_000, le=4_000)]
 U32 = Annotated[int, Meta(ge=0, lt=2**32)]
-AreaId = Annotated[str, Meta(pattern=r"^[0-9A-Za-z]+(\.[0-9A-Za-z]+)*$", max_length=48)]
-NodeId = Annotated[str, Meta(pattern=r"^[0-9A-HJKMNP-TV-Z]{10}$")]
-Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
-PublicKey = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
-Incident = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$")]
-Nonce = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$")]
+AreaId = Annotated[str, Meta(pattern=r"^[0-9A-Za-z]+(\.[0-9A-Za-z]+)*\Z", max_length=48)]
+NodeId = Annotated[str, Meta(pattern=r"^[0-9A-HJKMNP-TV-Z]{10}\Z")]
+Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+PublicKey = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+Incident = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}\Z")]
+Nonce = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}\Z")]
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
-ShortId = Annotated[str, Meta(pattern=r"^[0-9a-z][0-9a-z._-]{0,47}$")]
-Lang = Annotated[str, Meta(pattern=r"^[a-z]{2,3}(-[0-9A-Za-z]{1,8})*$", max_length=20)]
+ShortId = Annotated[str, Meta(pattern=r"^[0-9a-z][0-9a-z._-]{0,47}\Z")]
+Lang = Annotated[str, Meta(pattern=r"^[a-z]{2,3}(-[0-9A-Za-z]{1,8})*\Z", max_length=20)]
 
 Purpose = Literal["routine", "live", "exercise"]
 BulletinClass = Literal["normal", "priority", "emergency"]
