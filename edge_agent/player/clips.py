@@ -20,13 +20,15 @@ import vlc
 
 from edge_agent.player.pcm import BLOCK, RATE, WIDTH
 from edge_agent.player.score import Clip
+from edge_agent.player.sources import MISSING
 
 LONGEST = 30 * 60 * RATE
 """30 minutes: where a recording of unknown length is cut."""
 FULL_BYTES = 2 * RATE * WIDTH
 LOW_BYTES = RATE * WIDTH
 ENOUGH_BYTES = 4 * BLOCK * WIDTH
-STALLED_NS = 5_000_000_000
+STALLED_NS = 3_000_000_000
+"""Law 5 allows the amplifier 5 s with nothing playing."""
 SHORT_BY = RATE // 10
 POLL_S = 0.02
 HEAD_BYTES = 4096
@@ -72,10 +74,11 @@ class ClipSource:
 
     # --- the mixer's side
 
-    def turn(self) -> None:
-        """A missing file is waited for from now on."""
+    def turn(self, *, patient: bool) -> None:
+        """A missing file is waited for from now on; not again by a play that has waited in vain before."""
         if self.missing_after_ns is None:
-            self.missing_after_ns = time.monotonic_ns() + self.clip.wait_ms * 1_000_000
+            wait_ms = self.clip.wait_ms if patient else 0
+            self.missing_after_ns = time.monotonic_ns() + wait_ms * 1_000_000
             self._news_ns = max(self._news_ns, self.missing_after_ns)
             self._loader.tend(self)
 
@@ -200,7 +203,7 @@ class ClipSource:
                 self._drop_bytes = pre_skip(file.read(HEAD_BYTES)) * WIDTH
         except FileNotFoundError:
             if self.missing_after_ns is not None and time.monotonic_ns() >= self.missing_after_ns:
-                self._give_up("is missing")
+                self._give_up(MISSING)
             return False
         except OSError as error:
             self._give_up(f"cannot be read ({error.strerror})")

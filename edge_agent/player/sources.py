@@ -7,6 +7,7 @@ from typing import Protocol
 
 from edge_agent.player.pcm import WIDTH, ramp
 
+MISSING = "is missing"
 CUT_FADE = 240
 """5 ms: a tone that is cut in the middle ends without a click."""
 
@@ -18,8 +19,8 @@ class Source(Protocol):
     def fault(self) -> str:
         """Why it gave less than it should; empty when all is well."""
 
-    def turn(self) -> None:
-        """Its part begins now: from here on it may not keep the play waiting for ever."""
+    def turn(self, *, patient: bool) -> None:
+        """Its part begins now; a patient play waits for a file still to come, for as long as the part says."""
 
     def ready(self) -> bool:
         """Whether reading now gives enough to begin with, or the end."""
@@ -51,7 +52,7 @@ class ToneSource:
         """The tone from a position on; None plays it once."""
         return cls(samples, len(samples) // WIDTH if length is None else length, skip)
 
-    def turn(self) -> None:
+    def turn(self, *, patient: bool) -> None:
         """Nothing to wait for."""
 
     def ready(self) -> bool:
@@ -97,7 +98,7 @@ class Rest:
     length: int
     fault: str = ""
 
-    def turn(self) -> None:
+    def turn(self, *, patient: bool) -> None:
         """Nothing to wait for."""
 
     def ready(self) -> bool:
@@ -128,7 +129,7 @@ class Nothing:
 
     fault: str
 
-    def turn(self) -> None:
+    def turn(self, *, patient: bool) -> None:
         """Nothing to wait for."""
 
     def ready(self) -> bool:

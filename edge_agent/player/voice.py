@@ -22,7 +22,7 @@ from edge_agent.player.pcm import (
     samples_of_ns,
 )
 from edge_agent.player.score import Align, Clip, How, Part, Pause, Play, Speech, Tone
-from edge_agent.player.sources import Nothing, Rest, Source
+from edge_agent.player.sources import MISSING, Nothing, Rest, Source
 from edge_agent.player.wire import Ended, PartStarted, Progress, Report, Started
 
 LEAD_NS = 100_000_000
@@ -82,6 +82,7 @@ class Voice:
     _out: Fader = field(default_factory=Fader)
     _faults: list[str] = field(default_factory=list)
     _capped: bool = False
+    _impatient: bool = False
     _last_ns: int = 0
 
     def __post_init__(self) -> None:
@@ -213,7 +214,7 @@ class Voice:
                 self._current = Nothing("is text that nobody has spoken")
             case _:
                 self._current, self._next = self._next or self.open_source(part, self._in_part), None
-        self._current.turn()
+        self._current.turn(patient=not self._impatient)
 
     def _leave(self, at_ns: int) -> None:
         """End the current part, keep what was wrong with it, begin the next."""
@@ -222,6 +223,7 @@ class Voice:
         fault = source.fault if source is not None else ""
         if not fault and self._in_part and not self._loud_part and isinstance(part, Clip | Tone):
             fault = "was silent throughout"
+        self._impatient = self._impatient or fault == MISSING
         if fault:
             self._faults.append(f"{describe(self._index, part)} {fault}")
         if source is not None:
