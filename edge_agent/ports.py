@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Protocol
 
+from edge_agent.commands import Play, Save, Want
+
 
 class Amplifier(Protocol):
     """The power of the loudspeakers' amplifier."""
@@ -31,3 +33,46 @@ class Voice(Protocol):
 
     async def clip(self, lang: str, text: str) -> Path:
         """Make the recording unless it is there. Raises SpeechUnavailable."""
+
+
+class Store(Protocol):
+    """The node's memory on disk."""
+
+    def save(self, command: Save) -> None:
+        """Write in one fsynced transaction; Saved or SaveFailed follows."""
+
+    def recall(self, after: int) -> None:
+        """Read closed records again; RecordsRecalled follows."""
+
+
+class Broker(Protocol):
+    """The link to the controller."""
+
+    def acknowledge(self, ref: int) -> None:
+        """PUBACK."""
+
+    def subscribe(self, filters: tuple[str, ...]) -> None:
+        """Read these topics."""
+
+    def publish(self, topic: str, payload: bytes) -> None:
+        """Say this at QoS 1; dropped without a link."""
+
+
+class Player(Protocol):
+    """What sounds."""
+
+    def start(self, play: Play) -> None:
+        """Sound this; Sounding, PartSounding, PlayEnded follow."""
+
+    def stop(self, play_id: int, fade_ms: int = 5) -> None:
+        """End it."""
+
+
+class Fetcher(Protocol):
+    """What brings media."""
+
+    def fetch(self, wants: tuple[Want, ...]) -> None:
+        """These are needed, in this order; MediaStored or MediaFailed follow."""
+
+    def hold(self, *, held: bool) -> None:
+        """Leave the link to an order, or go on."""

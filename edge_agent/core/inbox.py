@@ -17,7 +17,7 @@ from protocol.rules import mark_of
 
 QUIET_NS = 300 * MS_NS
 LONGEST_NS = 2_000 * MS_NS
-KIND_ORDER = {"root": 0, "grant": 1, "placement": 2, "station": 3, "programme": 4}
+KIND_ORDER = {"root": 0, "placement": 1, "grant": 2, "station": 3, "programme": 4}
 _RECORD_MARK = msgspec.json.Decoder(RecordMark)
 
 

@@ -33,7 +33,7 @@ from edge_agent.events import (
 
 DISK_LOW_BYTES = 64 * 2**20
 HOT_CC = 8_000
-LONGEST_SLEEP_NS = 60_000 * MS_NS
+LONGEST_SLEEP_NS = 5_000 * MS_NS
 
 
 def decide(state: State, event: Event, now: Instant) -> tuple[State, tuple[Command, ...], int]:

@@ -1,0 +1,113 @@
+"""The desk: events in by one inbox, the core decides, commands out to drivers; the only timer."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final, assert_never
+
+import msgspec
+
+from edge_agent import ports
+from edge_agent.commands import (
+    Acknowledge,
+    Command,
+    Fetch,
+    HoldFetch,
+    Hush,
+    Publish,
+    RecallRecords,
+    Save,
+    Speak,
+    Subscribe,
+)
+from edge_agent.core.node import decide
+from edge_agent.core.state import State
+from edge_agent.events import Arrived, Event, Instant, Woke
+from protocol import topics
+from protocol.envelope import Sealer, seal
+from protocol.reports import Health, Hello, Receipt
+
+log = logging.getLogger(__name__)
+INBOX: Final = 4_096
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class Parts(msgspec.Struct, frozen=True, kw_only=True):
+    """The drivers that the desk hands commands to."""
+
+    store: ports.Store
+    broker: ports.Broker
+    player: ports.Player
+    fetcher: ports.Fetcher
+    instant: Callable[[], Instant]
+    alive: Callable[[], None]
+
+
+class Desk:
+    """Joins core and drivers. A bug here ends the process: nothing may go on half-alive."""
+
+    def __init__(self, state: State, sealer: Sealer) -> None:
+        self.state = state
+        self._sealer = sealer
+        self._inbox: asyncio.Queue[Event] = asyncio.Queue(INBOX)
+        self.dropped = 0
+
+    def emit(self, event: Event) -> None:
+        """Take an event, in the loop's own thread. Of a flood, messages are dropped (they come again), nothing else is."""
+        if isinstance(event, Arrived) and self._inbox.qsize() >= INBOX // 2:
+            self.dropped += 1
+            log.warning("inbox half full: a message on %s dropped unacknowledged (%d so far)", event.topic, self.dropped)
+            return
+        self._inbox.put_nowait(event)
+
+    async def run(self, parts: Parts) -> None:
+        """Decide until cancelled."""
+        wake_ns = 0
+        while True:
+            event = await self._next(parts, wake_ns)
+            self.state, commands, wake_ns = decide(self.state, event, parts.instant())
+            for command in commands:
+                self._carry_out(parts, command)
+            parts.alive()
+
+    async def _next(self, parts: Parts, wake_ns: int) -> Event:
+        if not self._inbox.empty():
+            return self._inbox.get_nowait()
+        wait_s = (wake_ns - parts.instant().mono_ns) / 1e9
+        if wait_s <= 0:
+            return Woke()
+        try:
+            return await asyncio.wait_for(self._inbox.get(), wait_s)
+        except TimeoutError:
+            return Woke()
+
+    def _carry_out(self, parts: Parts, command: Command) -> None:
+        match command:
+            case Speak(play):
+                parts.player.start(play)
+            case Hush(play_id, fade_ms):
+                parts.player.stop(play_id, fade_ms)
+            case Save():
+                parts.store.save(command)
+            case RecallRecords(after):
+                parts.store.recall(after)
+            case Acknowledge(ref):
+                parts.broker.acknowledge(ref)
+            case Subscribe(filters):
+                parts.broker.subscribe(filters)
+            case Publish(message):
+                self._publish(parts, message)
+            case Fetch(wants):
+                parts.fetcher.fetch(wants)
+            case HoldFetch(hold):
+                parts.fetcher.hold(held=hold)
+            case _:
+                assert_never(command)
+
+    def _publish(self, parts: Parts, message: Hello | Receipt | Health) -> None:
+        match message:
+            case Health():
+                parts.broker.publish(topics.topic("health", node=message.node), _encode(message))
+            case Hello() | Receipt():
+                sealed = seal(message, [self._sealer])
+                parts.broker.publish(topics.topic(message.kind, node=message.node), sealed)

@@ -1,0 +1,200 @@
+"""The link to the broker: our own reconnect, acknowledgement only when told, birth and will under one number."""
+
+import asyncio
+import logging
+import random
+import socket
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import aiomqtt
+import msgspec
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from edge_agent.events import Arrived, Event, LinkDown, LinkUp
+from protocol import topics
+from protocol.reports import Alive
+
+log = logging.getLogger(__name__)
+KEEP_ALIVE_S: Final = 60
+WILL_DELAY_S: Final = 5
+"""Lost within 60 x 1.5 + 5 = 95 s."""
+SESSION_EXPIRY_S: Final = 40 * 86_400
+FIRST_WAIT_S: Final = 0.5
+LONGEST_WAIT_S: Final = 30.0
+CONNECT_TIMEOUT_S: Final = 20.0
+PUBLISH_TIMEOUT_S: Final = 30.0
+GOODBYE_TIMEOUT_S: Final = 2.0
+OUTBOX: Final = 256
+NO_CHECK_TIME: Final = 0x200000
+"""OpenSSL's X509_V_FLAG_NO_CHECK_TIME: certificate dates mean nothing to a wrong clock; the CA is still checked."""
+BIRTHS_A_BOOT: Final = 1_000_000
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class Credentials(msgspec.Struct, frozen=True):
+    """The files of TLS: whom we trust, and who we are."""
+
+    ca: Path
+    certificate: Path
+    key: Path
+
+
+class _Report(msgspec.Struct, frozen=True):
+    topic: str
+    payload: bytes
+
+
+class _Filters(msgspec.Struct, frozen=True):
+    names: tuple[str, ...]
+
+
+def tls_context(credentials: Credentials, *, check_dates: bool) -> ssl.SSLContext:
+    """TLS 1.3 with our certificate; certificate dates are checked only when our clock can tell."""
+    context = ssl.create_default_context(cafile=str(credentials.ca))
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.load_cert_chain(credentials.certificate, credentials.key)
+    if not check_dates:
+        context.verify_flags |= ssl.VerifyFlags(NO_CHECK_TIME)
+    return context
+
+
+class Broker:
+    """Keeps one MQTT 5 session alive; messages become events, and PUBACK waits until the desk says so."""
+
+    def __init__(
+        self,
+        node: str,
+        host: str,
+        port: int,
+        credentials: Credentials,
+        *,
+        boot_count: int,
+        clock_usable: Callable[[], bool],
+        emit: Callable[[Event], None],
+        chance: random.Random,
+    ) -> None:
+        self._node = node
+        self._address = (host, port)
+        self._credentials = credentials
+        self._clock_usable = clock_usable
+        self._emit = emit
+        self._chance = chance
+        self._birth = boot_count * BIRTHS_A_BOOT
+        self._client: aiomqtt.Client | None = None
+        self._taken: dict[int, tuple[int, int]] = {}
+        self._next_ref = 1
+        self._outbox: asyncio.Queue[_Report | _Filters] = asyncio.Queue(OUTBOX)
+
+    # --- from the desk ---
+
+    def acknowledge(self, ref: int) -> None:
+        """PUBACK a message that came on this connection; one of an older connection comes again by itself."""
+        taken = self._taken.pop(ref, None)
+        if taken is not None and self._client is not None:
+            self._client._client.ack(*taken)  # noqa: SLF001  aiomqtt has no manual acknowledgement of its own (platform fact)
+
+    def subscribe(self, filters: tuple[str, ...]) -> None:
+        """Read these topics from now on."""
+        self._put(_Filters(filters))
+
+    def publish(self, topic: str, payload: bytes) -> None:
+        """Say this at QoS 1; dropped when there is no link (the core says it again when there is)."""
+        self._put(_Report(topic, payload))
+
+    def _put(self, job: "_Report | _Filters") -> None:
+        if self._client is None:
+            return
+        try:
+            self._outbox.put_nowait(job)
+        except asyncio.QueueFull:
+            log.warning("outbox full: %s dropped, it is said again after the next connect", type(job).__name__)
+
+    # --- the loop ---
+
+    async def run(self) -> None:
+        """Connect, serve, wait a jittered while, again; for ever."""
+        wait_s = FIRST_WAIT_S
+        while True:
+            started = asyncio.get_running_loop().time()
+            try:
+                await self._connected()
+            except (aiomqtt.MqttError, OSError, ssl.SSLError, TimeoutError) as error:
+                log.info("link down: %s", error)
+                if self._client is not None:
+                    self._client = None
+                    self._emit(LinkDown(str(error)[:200]))
+            if asyncio.get_running_loop().time() - started > LONGEST_WAIT_S:
+                wait_s = FIRST_WAIT_S
+            await asyncio.sleep(wait_s * self._chance.uniform(0.5, 1.5))
+            wait_s = min(wait_s * 2, LONGEST_WAIT_S)
+
+    async def _connected(self) -> None:
+        self._birth += 1
+        alive = topics.topic("alive", node=self._node)
+        will_properties = Properties(PacketTypes.WILLMESSAGE)
+        will_properties.WillDelayInterval = WILL_DELAY_S
+        connect_properties = Properties(PacketTypes.CONNECT)
+        connect_properties.SessionExpiryInterval = SESSION_EXPIRY_S
+        client = aiomqtt.Client(
+            self._address[0],
+            self._address[1],
+            identifier=self._node,
+            protocol=aiomqtt.ProtocolVersion.V5,
+            clean_start=False,
+            keepalive=KEEP_ALIVE_S,
+            timeout=CONNECT_TIMEOUT_S,
+            properties=connect_properties,
+            will=aiomqtt.Will(alive, self._alive(online=False), 1, retain=True, properties=will_properties),
+            tls_context=tls_context(self._credentials, check_dates=self._clock_usable()),
+            max_queued_outgoing_messages=OUTBOX,
+            socket_options=((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),),
+        )
+        client._client.manual_ack_set(True)  # noqa: SLF001  the only way (platform fact): else aiomqtt acknowledges on receipt
+        async with client:
+            self._client = client
+            self._taken.clear()
+            while not self._outbox.empty():
+                self._outbox.get_nowait()
+            self._emit(LinkUp(self._birth))
+            await client.publish(alive, self._alive(online=True), qos=1, retain=True, timeout=PUBLISH_TIMEOUT_S)
+            tasks = [asyncio.create_task(self._send(client)), asyncio.create_task(self._receive(client))]
+            try:
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()
+            except asyncio.CancelledError:
+                # a clean DISCONNECT discards the will: say ourselves that we go
+                await client.publish(alive, self._alive(online=False), qos=1, retain=True, timeout=GOODBYE_TIMEOUT_S)
+                raise
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _alive(self, *, online: bool) -> bytes:
+        return _encode(Alive(node=self._node, birth=self._birth, online=online))
+
+    async def _receive(self, client: aiomqtt.Client) -> None:
+        async for message in client.messages:
+            ref = self._next_ref
+            self._next_ref += 1
+            if message.qos:
+                self._taken[ref] = (message.mid, message.qos)
+            payload = message.payload if isinstance(message.payload, bytes) else b""
+            self._emit(Arrived(ref, message.topic.value, payload))
+
+    async def _send(self, client: aiomqtt.Client) -> None:
+        while True:
+            job = await self._outbox.get()
+            match job:
+                case _Report(topic, payload):
+                    await client.publish(topic, payload, qos=1, timeout=PUBLISH_TIMEOUT_S)
+                case _Filters(names):
+                    # retained messages come only for subscriptions that the session did not have: none twice over a metered link
+                    options = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_SEND_IF_NEW_SUB)
+                    await client.subscribe([(name, options) for name in names], timeout=PUBLISH_TIMEOUT_S)
