@@ -23,6 +23,7 @@ from edge_agent.drivers.broker import Broker, Credentials, tls_context
 from edge_agent.drivers.clock import SyncFileClock
 from edge_agent.drivers.fetcher import Fetcher
 from edge_agent.drivers.player import PlayerDriver
+from edge_agent.drivers.speech import Speaker
 from edge_agent.drivers.store import Store
 from edge_agent.drivers.system import Machine, notify
 from edge_agent.errors import AmplifierFailed, DriverError
@@ -122,7 +123,11 @@ class Agent:
             chance,
         )
         self.player = PlayerDriver(
-            sink=config.board.sink, amplifier=config.board.amplifier, cache=state_folder / "voice", emit=emit
+            sink=config.board.sink,
+            cache=state_folder / "player",
+            amplifier=open_amplifier(config),
+            voice=Speaker(state_folder / "voice"),
+            emit=emit,
         )
         self.machine = Machine(state_folder, emit)
         emit(Booted(memory))
