@@ -15,7 +15,6 @@ from protocol.topics import topic
 from protocol.trust import Trust
 from protocol.units import AreaLevel
 
-EMPTY: Final[frozenset[str]] = frozenset()
 DUE_ORDER: Final = {"root": 0, "grant": 1, "placement": 2, "station": 3, "programme": 4}
 
 
@@ -156,7 +155,7 @@ class World:
 
     def nodes_in(self, area: str) -> frozenset[str]:
         """The nodes whose placement lies in an area."""
-        return frozenset(self._nodes_in.get(area, EMPTY))
+        return frozenset(self._nodes_in.get(area, ()))
 
     def trust_for(self, area: str) -> Trust:
         """Authority as read by someone who stands in this area."""
@@ -180,15 +179,16 @@ class World:
         known = self.nodes.get(node)
         if known is None:
             return ()
-        areas = [link.area for link in known.chain or self.chain_of(node)]
-        found = [held for slot, held in self.standing.items() if slot.kind == "root"] if not areas else []
-        root = self.trust.root
-        if root is not None and not found:
-            found = [held for held in (self.standing.get(slot_of(root)),) if held is not None]
+        areas = [link.area for link in self.chain_of(node)]
+        found = [held for held in (self.root_held(),) if held is not None]
         for area in dict.fromkeys([*areas, node]):
-            found.extend(self.standing[slot] for slot in self._by_subject.get(area, EMPTY) if slot.kind != "root")
+            found.extend(self.standing[slot] for slot in self._by_subject.get(area, ()) if slot.kind != "root")
         due = [held for held in found if held.document.kind in ("root", "grant") or now_ms < held.document.valid_until_ms]
         return tuple(sorted(due, key=lambda held: (DUE_ORDER[held.document.kind], self._depth(held), held.slot.authority)))
+
+    def root_held(self) -> Standing | None:
+        """The root in force."""
+        return self.standing.get(slot_of(self.trust.root)) if self.trust.root is not None else None
 
     def _depth(self, held: Standing) -> int:
         return len(self.chain_of(held.document.subject))

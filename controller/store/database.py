@@ -16,6 +16,8 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
 T = TypeVar("T")
+Transaction = Connection
+"""What a function given to `run` works with; it ends with the function, committed, or rolled back if that raised."""
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 BUSY_TIMEOUT_MS: Final = 10_000
 
@@ -108,12 +110,12 @@ class Database:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self._turn = Turnstile()
 
-    def run_now(self, work: Callable[[Connection], T]) -> T:
+    def run_now(self, work: Callable[[Transaction], T]) -> T:
         """One transaction, at once and in this thread: for what happens before there is a loop."""
         with self._engine.begin() as connection:
             return work(connection)
 
-    async def run(self, work: Callable[[Connection], T], *, urgent: bool = False) -> T:
+    async def run(self, work: Callable[[Transaction], T], *, urgent: bool = False) -> T:
         """One transaction; it is committed when this returns."""
         async with self._turn.pass_(urgent=urgent):
             return await asyncio.get_running_loop().run_in_executor(self._thread, self.run_now, work)

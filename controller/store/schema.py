@@ -85,6 +85,14 @@ nodes = Table(
     _text("external_ids", "{}"),
 )
 
+node_areas = Table(
+    "node_areas",
+    metadata,
+    Column("area", Text, primary_key=True),
+    Column("node", Text, ForeignKey("nodes.id"), primary_key=True),
+    Index(None, "node"),
+)
+
 documents = Table(
     "documents",
     metadata,

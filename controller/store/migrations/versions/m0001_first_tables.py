@@ -218,6 +218,19 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("token_hash"),
     )
     op.create_table(
+        "node_areas",
+        sa.Column("area", sa.Text(), nullable=False),
+        sa.Column("node", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["node"],
+            ["nodes.id"],
+        ),
+        sa.PrimaryKeyConstraint("area", "node"),
+    )
+    with op.batch_alter_table("node_areas", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_node_areas_node"), ["node"], unique=False)
+
+    op.create_table(
         "order_nodes",
         sa.Column("digest", sa.Text(), nullable=False),
         sa.Column("node", sa.Text(), nullable=False),
@@ -274,4 +287,3 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("plays", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_plays_stored_ms"), ["stored_ms"], unique=False)
-

@@ -1,0 +1,172 @@
+"""How nodes are, as they last said: presence, clock, what they hold; and their play records, counted once."""
+
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import exists, func, insert, select, update
+
+from controller.actions.views import PlayView
+from controller.store.database import Transaction
+from controller.store.schema import nodes, plays
+from protocol.reports import Alive, Health, Hello, PlayRecord, Receipt
+
+_LIST: Final = msgspec.json.Decoder(tuple[str, ...])
+
+
+class NodeState(Struct, frozen=True, kw_only=True):
+    """What a node last said of itself. `holds` are digests."""
+
+    id: str
+    online: str
+    birth: int
+    last_heard_ms: int | None
+    boot_count: int
+    nonce: str | None
+    previous_nonce: str | None
+    clock_state: str
+    device_at_ms: int | None
+    heard_at_ms: int | None
+    holds: tuple[str, ...]
+    troubles: tuple[str, ...]
+    version: str
+    missing_media: int
+    amnesia: bool
+    record_epoch: int
+    records_first: int
+    records_upto: int
+
+
+def _state(row: Any) -> NodeState:
+    return NodeState(
+        id=row.id,
+        online=row.online,
+        birth=row.birth,
+        last_heard_ms=row.last_heard_ms,
+        boot_count=row.boot_count,
+        nonce=row.nonce,
+        previous_nonce=row.previous_nonce,
+        clock_state=row.clock_state,
+        device_at_ms=row.device_at_ms,
+        heard_at_ms=row.heard_at_ms,
+        holds=_LIST.decode(row.holds),
+        troubles=_LIST.decode(row.troubles),
+        version=row.version,
+        missing_media=row.missing_media,
+        amnesia=row.amnesia,
+        record_epoch=row.record_epoch,
+        records_first=row.records_first,
+        records_upto=row.records_upto,
+    )
+
+
+def state_of(tx: Transaction, node: str) -> NodeState | None:
+    """One node."""
+    row = tx.execute(select(nodes).where(nodes.c.id == node)).first()
+    return None if row is None else _state(row)
+
+
+def all_states(tx: Transaction) -> dict[str, NodeState]:
+    """Every node that is not retired."""
+    return {row.id: _state(row) for row in tx.execute(select(nodes).where(nodes.c.retired_ms.is_(None)))}
+
+
+def heard(tx: Transaction, report: Hello | Receipt, now_ms: int) -> None:
+    """A sealed report came: the node lives, and this is its clock."""
+    values = {
+        "online": "online",
+        "last_heard_ms": now_ms,
+        "heard_at_ms": now_ms,
+        "device_at_ms": report.at_ms,
+        "clock_state": report.clock_state,
+        "boot_count": report.boot_count,
+    }
+    tx.execute(update(nodes).where(nodes.c.id == report.node).values(values))
+
+
+def take_hello(tx: Transaction, hello: Hello) -> NodeState | None:
+    """What the node holds. A lost memory that numbers its records anew begins a new epoch of them."""
+    known = state_of(tx, hello.node)
+    if known is None:
+        return None
+    values: dict[str, Any] = {
+        "nonce": hello.nonce,
+        "previous_nonce": hello.previous_nonce,
+        "holds": msgspec.json.encode([held.digest for held in hello.holds]).decode(),
+        "troubles": msgspec.json.encode(hello.troubles).decode(),
+        "version": hello.version,
+        "missing_media": hello.missing_media,
+        "amnesia": hello.amnesia,
+        "records_first": max(hello.first_record_id, 1),
+    }
+    if hello.amnesia and hello.last_record_id < known.records_upto:
+        values |= {"record_epoch": known.record_epoch + 1, "records_upto": 0}
+    tx.execute(update(nodes).where(nodes.c.id == hello.node).values(values))
+    return state_of(tx, hello.node)
+
+
+def take_alive(tx: Transaction, alive: Alive, now_ms: int, *, believed: bool) -> bool:
+    """Birth or death. An older birth's death is ignored. `believed` is False for a birth that the broker only remembered.
+
+    Returns whether the node's presence changed.
+    """
+    known = tx.execute(select(nodes.c.online, nodes.c.birth).where(nodes.c.id == alive.node)).first()
+    if known is None or alive.birth < known.birth:
+        return False
+    if alive.online and not believed:
+        tx.execute(update(nodes).where(nodes.c.id == alive.node).values(birth=alive.birth))
+        return False
+    online = "online" if alive.online else "lost"
+    values: dict[str, Any] = {"online": online, "birth": alive.birth}
+    if alive.online:
+        values["last_heard_ms"] = now_ms
+    tx.execute(update(nodes).where(nodes.c.id == alive.node).values(values))
+    return bool(online != known.online)
+
+
+def take_health(tx: Transaction, health: Health) -> bool:
+    """Troubles as last told. Returns whether the node is known."""
+    values = {"troubles": msgspec.json.encode(health.troubles).decode()}
+    return bool(tx.execute(update(nodes).where(nodes.c.id == health.node).values(values)).rowcount)
+
+
+def all_unknown(tx: Transaction) -> None:
+    """The link to the broker is gone: of no node can it be said that it is there."""
+    tx.execute(update(nodes).where(nodes.c.online == "online").values(online="unknown"))
+
+
+def take_plays(tx: Transaction, node: str, records: tuple[PlayRecord, ...], now_ms: int) -> int:
+    """Store play records, each once, and return up to which one there is no gap."""
+    known = tx.execute(select(nodes.c.record_epoch, nodes.c.records_first, nodes.c.records_upto).where(nodes.c.id == node)).one()
+    for record in records:
+        this = (plays.c.node == node, plays.c.epoch == known.record_epoch, plays.c.record_id == record.record_id)
+        if tx.execute(select(exists().where(*this))).scalar():
+            continue
+        values = msgspec.structs.asdict(record) | {"node": node, "epoch": known.record_epoch, "stored_ms": now_ms}
+        tx.execute(insert(plays).values(values))
+    upto = max(known.records_upto, known.records_first - 1)
+    following = (
+        select(plays.c.record_id)
+        .where(plays.c.node == node, plays.c.epoch == known.record_epoch, plays.c.record_id > upto)
+        .order_by(plays.c.record_id)
+    )
+    for number in tx.execute(following).scalars():
+        if number != upto + 1:
+            break
+        upto = number
+    tx.execute(update(nodes).where(nodes.c.id == node).values(records_upto=upto))
+    return int(upto)
+
+
+def count_plays(tx: Transaction) -> int:
+    """How many plays were counted."""
+    return tx.execute(select(func.count()).select_from(plays)).scalar_one()
+
+
+def list_plays(tx: Transaction, node: str | None, since_ms: int, limit: int) -> list[PlayView]:
+    """Plays, newest first."""
+    query = select(plays).where(plays.c.stored_ms >= since_ms).order_by(plays.c.stored_ms.desc(), plays.c.record_id.desc())
+    if node is not None:
+        query = query.where(plays.c.node == node)
+    names = PlayView.__struct_fields__
+    return [PlayView(**{name: row._mapping[name] for name in names}) for row in tx.execute(query.limit(limit))]  # noqa: SLF001  by name, not by place
