@@ -1,6 +1,6 @@
 """The broker's configuration, and the broker as a child process for the demo and the tests.
 
-Every option below is in the manuals of mosquitto 2.0.11 (Debian 12) and 2.0.21 (Debian 13); each says why it is there.
+Only options that mosquitto 2.0.11 (Debian 12) knows; the 2.0 series took none away, so 2.0.21 (Debian 13) knows them too.
 2.0 cannot refuse older protocols than MQTT 5: a client that speaks 3.1.1 is held by the same certificate and the same ACL.
 """
 
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from controller.ca import client_context
+from controller.ca import client_context, write_once
 
 CONTROLLER: Final = "controller"
 PACKET_BYTES: Final = 163_840
@@ -63,35 +63,45 @@ def write_config(
     state: Path | None = None,
     group: str | None = None,
 ) -> BrokerConfig:
-    """Write mosquitto.conf and the ACL into a folder (0700, files 0640), replacing older ones; give where things are.
+    """Write the broker's folder, replacing an older one: mosquitto.conf, ACL, and copies of its certificates.
 
-    `group` is the broker's own, for a service that does not run as the owner of the files: it may read, not write.
-    `operators` are names that may publish orders beside the controller (the fall-back of `loa`, consoles).
+    The folder (0700, files 0600; with a group 0750 and 0640) is all the broker reads, so `group`, the service's own, is let
+    in to it and to nothing else of ours. `operators` are names that may publish orders beside the controller: the
+    fall-back of `loa`, consoles.
     """
-    state = state or folder / "state"
+    folder = folder.absolute()
+    state = (state or folder / "state").absolute()
     for each in (folder, state):
         each.mkdir(mode=0o700, parents=True, exist_ok=True)
-    config = BrokerConfig(folder / "mosquitto.conf", bind, port, ca.resolve(), state.resolve(), folder / "broker.log")
+    config = BrokerConfig(folder / "mosquitto.conf", bind, port, folder / "ca.crt", state, folder / "broker.log")
     files = {
-        config.conf: configuration(config, cert=cert.resolve(), key=key.resolve(), acl=(folder / "acl").resolve()),
-        folder / "acl": access_list(operators),
+        "mosquitto.conf": configuration(config).encode(),
+        "acl": access_list(operators).encode(),
+        "ca.crt": ca.read_bytes(),
+        "broker.crt": cert.read_bytes(),
+        "broker.key": key.read_bytes(),
     }
-    for path, text in files.items():
-        new = path.with_name(path.name + ".new")
-        new.write_text(text, encoding="utf-8")
-        new.chmod(0o640)
-        if group is not None:
-            shutil.chown(new, group=group)
-        new.replace(path)
+    for name, content in files.items():
+        _replace(folder / name, content, group)
     if group is not None:
         folder.chmod(0o750)
         shutil.chown(folder, group=group)
     return config
 
 
-def configuration(config: BrokerConfig, *, cert: Path, key: Path, acl: Path) -> str:
+def _replace(path: Path, content: bytes, group: str | None) -> None:
+    new = path.with_name(path.name + ".new")
+    new.unlink(missing_ok=True)
+    write_once(new, content, mode=0o640 if group is not None else 0o600)
+    if group is not None:
+        shutil.chown(new, group=group)
+    new.replace(path)
+
+
+def configuration(config: BrokerConfig) -> str:
     """The text of mosquitto.conf. Raises ValueError for a path that its format cannot hold."""
-    for path in (config.ca, config.state, cert, key, acl):
+    folder = config.conf.parent
+    for path in (folder, config.state):
         if "\n" in str(path) or str(path) != str(path).strip():
             raise ValueError(f"mosquitto cannot read the path `{path}`: move the folder to one without such characters")
     return f"""# Written by loa; changes are lost at the next `loa init`.
@@ -99,14 +109,14 @@ def configuration(config: BrokerConfig, *, cert: Path, key: Path, acl: Path) -> 
 listener {config.port} {config.host}
 tls_version tlsv1.3
 cafile {config.ca}
-certfile {cert}
-keyfile {key}
+certfile {folder}/broker.crt
+keyfile {folder}/broker.key
 require_certificate true
 use_identity_as_username true
 use_username_as_clientid true
 allow_anonymous false
 allow_zero_length_clientid false
-acl_file {acl}
+acl_file {folder}/acl
 max_qos 1
 # As whom: see `user_name` in controller/mosquitto.py.
 user {user_name()}

@@ -1,6 +1,8 @@
 """The broker with its real certificates and ACL: judged by what is delivered, since a SUBACK grants what is then filtered."""
 
 import asyncio
+import grp
+import os
 import shutil
 import signal
 import socket
@@ -383,8 +385,28 @@ def test_files_are_for_the_owner_and_say_who_runs_it(tmp_path):
     folder = tmp_path / "broker"
     assert folder.stat().st_mode & 0o777 == 0o700
     assert (folder / "state").stat().st_mode & 0o777 == 0o700
-    assert {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir() if path.is_file()} == {
-        "mosquitto.conf": 0o640,
-        "acl": 0o640,
-    }
+    files = {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir() if path.is_file()}
+    assert files == dict.fromkeys(("mosquitto.conf", "acl", "ca.crt", "broker.crt", "broker.key"), 0o600)
     assert f"user {user_name()}\n" in site.broker.config.conf.read_text()
+
+
+def test_a_service_group_may_read_the_folder_and_write_nothing(tmp_path):
+    site = Site(tmp_path)
+    cert, key = site.identity("broker", server_names=("127.0.0.1",))
+    group = grp.getgrgid(os.getgid()).gr_name
+    for _twice in range(2):
+        config = write_config(
+            tmp_path / "for-service", port=8883, bind="127.0.0.1", ca=site.ca_file, cert=cert, key=key, group=group,
+            state=tmp_path / "kept",
+        )  # fmt: skip
+    folder = config.conf.parent
+    assert folder.stat().st_mode & 0o777 == 0o750
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o640}
+    assert f"persistence_location {tmp_path / 'kept'}/\n" in config.conf.read_text()
+
+
+def test_a_folder_that_the_format_cannot_hold_is_refused(tmp_path):
+    site = Site(tmp_path)
+    cert, key = site.identity("broker", server_names=("127.0.0.1",))
+    with pytest.raises(ValueError, match="mosquitto cannot read the path"):
+        write_config(tmp_path / "a\nuser root", port=1, bind="127.0.0.1", ca=site.ca_file, cert=cert, key=key)
