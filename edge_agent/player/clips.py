@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import queue
+import stat
 import struct
 import threading
 import time
@@ -199,6 +200,9 @@ class ClipSource:
     def _present(self) -> bool:
         path = Path(self.clip.path)
         try:
+            if not stat.S_ISREG(path.stat().st_mode):
+                self._give_up("is no file")
+                return False
             with path.open("rb") as file:
                 self._drop_bytes = pre_skip(file.read(HEAD_BYTES)) * WIDTH
         except FileNotFoundError:
