@@ -56,6 +56,11 @@ DEADLINE_S: Final = 180.0
 DEADLINE_PER_S: Final = 0.5
 """A run may take 3 minutes and half the length of its sound; two busy cores need 0.02 of it."""
 
+DISK_FULL: Final = "No space left on device"
+"""ffmpeg 5.1 says it, leaves a cut file and exits 0: so its words and the length of the product are both looked at."""
+SLACK_SAMPLES: Final = 48
+"""Resampling rounds a length by a sample or two; 1 ms is not a cut."""
+
 OnProgress = Callable[[str, float], None]
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _DOWNMIX: Final = f"aresample={RATE_HZ},aformat=sample_fmts=flt:channel_layouts=stereo"
@@ -125,7 +130,7 @@ async def prepare(source: Path, library: Path, *, on_progress: OnProgress | None
     except FfmpegSlow as error:
         raise MediaFailed("too_slow", source.name) from error
     except FfmpegFailed as error:
-        full = "No space left on device" in error.said
+        full = DISK_FULL in error.said
         raise MediaFailed("disk_full" if full else "ffmpeg_failed", source.name, error.said) from error
     except OSError as error:
         raise MediaFailed("library", source.name, str(error)) from error
@@ -320,12 +325,17 @@ async def _encode(source: Path, path: Path, read: _Read, plan: _Plan, tell: OnPr
     chain = f"{read.mono},{dynamics},aresample={4 * RATE_HZ},{limiter}"
     opus = ["-c:a", "libopus", "-b:a", "24k", "-application", "audio", "-frame_duration", "20", "-ac", "1"]
     bare = ["-map_metadata", "-1", "-map_chapters", "-1", "-fflags", "+bitexact", "-flags:a", "+bitexact"]
-    await ffmpeg.ffmpeg(
+    said = await ffmpeg.ffmpeg(
         [*_open(source), "-af", f"{chain},aresample={RATE_HZ}", *bare, *opus, "-f", "matroska", str(path)],
         deadline_s=read.deadline_s,
         on_seconds=_share_of(read, "encode", tell),
     )
-    return await _measure_product(path, read, tell)
+    if DISK_FULL in said:
+        raise FfmpegFailed(said)
+    product = await _measure_product(path, read, tell)
+    if abs(product.samples - read.samples) > SLACK_SAMPLES:
+        raise FfmpegFailed(f"{product.samples} samples came of {read.samples}\n{said}")
+    return product
 
 
 async def _measure_product(path: Path, read: _Read, tell: OnProgress) -> _Product:

@@ -364,6 +364,27 @@ async def test_a_library_that_cannot_be_written_is_our_fault_not_the_files(tmp_p
     assert caught.value.reason == "library"
 
 
+@pytest.mark.root
+@pytest.mark.parametrize("free_kib", [8, 24, 48])
+async def test_a_disk_that_fills_up_is_said_and_no_cut_sound_is_kept(tmp_path, free_kib):
+    library = tmp_path / "library"
+    library.mkdir()
+    if os.geteuid() != 0 or mount("-t", "tmpfs", "-o", f"size={free_kib}k", "none", str(library)) != 0:
+        pytest.skip("needs the right to mount a small disk")
+    try:
+        tool("sox", "-n", *WAVE, tmp_path / "x.wav", "synth", 30, "pinknoise", "gain", -20)
+        with pytest.raises(MediaFailed) as caught:
+            await prepare(tmp_path / "x.wav", library)
+        assert caught.value.reason == "disk_full"
+        assert left_in(library) == []
+    finally:
+        tool("umount", library)
+
+
+def mount(*arguments: str) -> int:
+    return subprocess.run(["mount", *arguments], check=False, capture_output=True, timeout=30).returncode
+
+
 async def test_a_run_past_its_deadline_is_killed():
     with pytest.raises(ffmpeg.FfmpegSlow):
         await ffmpeg.run([sys.executable, "-c", "import time; time.sleep(60)"], deadline_s=0.3, on_line=print)
