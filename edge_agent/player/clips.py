@@ -33,7 +33,17 @@ STALLED_NS = 3_000_000_000
 SHORT_BY = RATE // 10
 POLL_S = 0.02
 HEAD_BYTES = 4096
-OPTIONS = ("--no-video", "--quiet", "--intf=dummy", "--no-stats", "--no-audio-time-stretch", "--no-spu", "--no-osd")
+OPTIONS = (
+    "--no-video",
+    "--quiet",
+    "--intf=dummy",
+    "--no-stats",
+    "--no-audio-time-stretch",
+    "--no-spu",
+    "--no-osd",
+    # never chosen unless named; without a resampler nothing but 48 kHz sounds at all
+    "--audio-resampler=speex_resampler",
+)
 
 
 def pre_skip(head: bytes) -> int:
