@@ -238,7 +238,7 @@ class AgentProcess:
         self.child.send_signal(signal.SIGTERM)
         return self.child.wait(20)
 
-    def __enter__(self) -> AgentProcess:
+    def __enter__(self):
         return self
 
     def __exit__(self, *_exc) -> None:
