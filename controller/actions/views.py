@@ -81,7 +81,7 @@ class NodeView(Struct, frozen=True, kw_only=True):
 
 
 class RowView(Struct, frozen=True, kw_only=True):
-    """One node of an incident. `stop_state`: how far the newest STOP or LIFT got there; `nonce` is set when a re-seal is needed."""
+    """One node of an incident. `stop_state`: how far the newest STOP or LIFT got; `nonce` is set when a re-seal is needed."""
 
     node: str
     node_name: str

@@ -112,7 +112,9 @@ class World:
 
     def drop_document(self, slot: Slot) -> None:
         """A document whose signers lost their powers, with nothing to fall back to."""
-        self.standing.pop(slot, None)
+        if self.standing.pop(slot, None) is not None and slot.kind == "grant":
+            grants = {area: grant for area, grant in self.trust.grants.items() if area != slot.subject}
+            self.trust = Trust(self.trust.root, grants)
         self._by_subject.get(slot.subject, set()).discard(slot)
 
     def _place(self, placement: Placement) -> None:

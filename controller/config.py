@@ -1,0 +1,109 @@
+"""The state folder and its loa.toml; a mistake there stops the start with one sentence that names file, key and remedy."""
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta, Struct
+
+from controller.errors import ConfigWrong
+from controller.store.database import url_of
+
+FILE: Final = "loa.toml"
+Port = Annotated[int, Meta(ge=0, le=65_535)]
+
+
+class BrokerPart(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where mosquitto listens, and by which name the controller reaches it."""
+
+    host: str = "localhost"
+    bind: str = "0.0.0.0"  # noqa: S104  nodes come from outside; only certificates of our CA get in
+    port: Port = 8883
+
+
+class HttpsPart(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the page and the media are served."""
+
+    bind: str = "0.0.0.0"  # noqa: S104  officers and nodes come from outside
+    port: Port = 8443
+
+
+class SignerPart(Struct, frozen=True, forbid_unknown_fields=True):
+    """The signer's limits. `caller_uid`: the controller's user, when that is another than the signer's."""
+
+    starts_a_minute: Annotated[int, Meta(ge=1, le=10_000)] = 20
+    caller_uid: int | None = None
+
+
+class Settings(Struct, frozen=True, forbid_unknown_fields=True):
+    """What loa.toml holds."""
+
+    province: Annotated[str, Meta(pattern=r"^[0-9]{2}$")]
+    hosts: tuple[str, ...] = ()
+    database_url: str | None = None
+    broker: BrokerPart = BrokerPart()
+    https: HttpsPart = HttpsPart()
+    signer: SignerPart = SignerPart()
+
+
+class Config(Struct, frozen=True, kw_only=True):
+    """Settings with the folder they belong to; every path of the controller comes from here."""
+
+    state: Path
+    settings: Settings
+
+    @property
+    def database_url(self) -> str:
+        """Where the database is."""
+        return self.settings.database_url or url_of(self.state / "loa.db")
+
+    @property
+    def library(self) -> Path:
+        """Prepared sounds."""
+        return self.state / "media"
+
+    @property
+    def ca(self) -> Path:
+        """The CA's certificate."""
+        return self.state / "ca" / "ca.crt"
+
+    @property
+    def tls(self) -> Path:
+        """The controller's own certificates and keys."""
+        return self.state / "tls"
+
+    @property
+    def signer_folder(self) -> Path:
+        """Service keys: read by the signer's process only."""
+        return self.state / "signer"
+
+    @property
+    def api_socket(self) -> Path:
+        """Where `loa` talks to `loa serve`."""
+        return self.state / "run" / "loa.sock"
+
+    @property
+    def signer_socket(self) -> Path:
+        """Where the signer listens."""
+        return self.state / "run" / "signer.sock"
+
+    @property
+    def root_file(self) -> Path:
+        """The pinned root, sealed."""
+        return self.state / "trust" / "root.json"
+
+
+def load(state: Path) -> Config:
+    """Read a state folder. Raises ConfigWrong."""
+    file = state / FILE
+    try:
+        settings = msgspec.toml.decode(file.read_bytes(), type=Settings)
+    except FileNotFoundError as error:
+        raise ConfigWrong(f"{file} is missing: run `loa init --state {state} --province 52` first") from error
+    except OSError as error:
+        raise ConfigWrong(f"{file} cannot be read ({error.strerror}): run as the user who owns it") from error
+    except msgspec.ValidationError as error:
+        raise ConfigWrong(f"{file}: {error}; correct that key") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ConfigWrong(f"{file} is not TOML: {error}; correct that line") from error
+    return Config(state=state.absolute(), settings=settings)

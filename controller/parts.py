@@ -1,0 +1,75 @@
+"""What every act gets: the store, the picture of the world, the signer, the broker link's bell, the listeners, the time."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from msgspec import Struct
+
+from controller.actions.views import Draft, Request
+from controller.config import Config
+from controller.core.world import World
+from controller.live import Live
+from controller.signer_link import SignerLink
+from controller.store.database import Database
+from protocol.rules import Clock
+
+
+class Actor(Struct, frozen=True, kw_only=True):
+    """Who acts, and by which door."""
+
+    name: str
+    via: Literal["page", "cli", "system"]
+    role: Literal["officer", "operator", "system"] = "officer"
+
+
+SYSTEM = Actor(name="loa", via="system", role="system")
+
+
+@dataclass
+class BrokerState:
+    """What is known of the link to the broker."""
+
+    connected: bool = False
+    since_ms: int | None = None
+    trouble: str = ""
+
+
+@dataclass
+class Ports:
+    """The ports in use, once they are bound."""
+
+    https: int = 0
+    broker: int = 0
+
+
+@dataclass
+class Pending:
+    """A draft that waits for its second act."""
+
+    draft: Draft
+    request: Request
+    areas: tuple[str, ...]
+
+
+@dataclass
+class Parts:
+    """The controller's parts, built once by `serve`. `wake` rings when the outbox has something."""
+
+    config: Config
+    database: Database
+    world: World
+    signer: SignerLink
+    live: Live
+    now_ms: Callable[[], int]
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    offers: asyncio.Event = field(default_factory=asyncio.Event)
+    broker: BrokerState = field(default_factory=BrokerState)
+    ports: Ports = field(default_factory=Ports)
+    drafts: dict[str, Pending] = field(default_factory=dict)
+
+    @property
+    def clock(self) -> Clock:
+        """The controller's clock, for judging what comes in; servers keep their time by NTP, so it counts as good."""
+        return Clock(self.now_ms(), "good")
