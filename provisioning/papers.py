@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -17,6 +17,7 @@ from provisioning.errors import InputRefused
 from provisioning.files import read_bytes, write_whole
 
 MAX_BYTES: Final = 1 << 20
+Shape = TypeVar("Shape")
 
 
 class _Signature(Struct, frozen=True):
@@ -83,6 +84,14 @@ def _sealed(path: Path, content: bytes) -> Paper:
         raw=content.strip(),
         keyids=tuple(signature.keyid for signature in envelope.signatures),
     )
+
+
+def unwrapped(raw: bytes, shape: type[Shape]) -> Shape:
+    """What stands in sealed bytes from a source that verified them already. Raises InputRefused."""
+    try:
+        return msgspec.json.decode(msgspec.json.decode(raw, type=_Envelope).payload, type=shape)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise InputRefused(f"the document in force cannot be read ({error}): are `loa` and serve of one version?") from error
 
 
 def write_draft(path: Path, payload: Sealed, *, new: bool = True) -> None:

@@ -1,1 +1,48 @@
-"""The words of the command line to actions."""
+"""`loa`: everything a person does at the controller, through serve's unix socket."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from controller.cli import boards, emergency, library, places, programmes, records, running, stations, trust
+from controller.cli.options import STATE_ENV
+from provisioning.terminal import run
+
+app = typer.Typer(
+    name="loa",
+    help="The controller of a province's loudspeakers. Each command has --help with an example.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.command("init", epilog="loa init --state ./state --province 52 --host loa.example.vn")(running.init)
+app.command("serve", epilog="loa serve --state ./state")(running.serve)
+app.command("signer", epilog="loa signer --state ./state")(running.signer)
+app.command("service-key", epilog="loa service-key --area 52.24076 --out service-24076.pub")(running.service_key)
+app.command("status", epilog="loa status --json")(running.status)
+app.add_typer(places.app, name="area")
+app.add_typer(boards.app, name="node")
+app.add_typer(trust.app, name="trust")
+app.add_typer(library.app, name="media")
+app.add_typer(programmes.app, name="programme")
+app.add_typer(stations.app, name="station")
+app.add_typer(emergency.app, name="emergency")
+app.add_typer(records.people, name="people")
+app.command("plays", epilog="loa plays --node 4QX0Y7K2M8 --hours 48")(records.plays)
+app.command("refusals", epilog="loa refusals")(records.refusals)
+app.command("audit", epilog="loa audit --limit 20")(records.audit)
+
+
+@app.callback()
+def everywhere(
+    state: Annotated[Path | None, typer.Option("--state", help="The state folder, for whatever command follows.")] = None,
+) -> None:
+    """Take --state before the command as well as after it."""
+    if state is not None:
+        os.environ[STATE_ENV] = str(state)
+
+
+def main() -> None:
+    """Run `loa`."""
+    run(app)

@@ -1,0 +1,99 @@
+"""From a document to one in force: its slot at serve, the difference shown, signed, handed in."""
+
+import difflib
+from collections.abc import Sequence
+
+import msgspec
+
+from controller.actions.views import DocumentContext, OrderContext
+from controller.cli.folder import StateFolder
+from controller.cli.link import Link
+from controller.cli.orders import CONTEXT_PATH
+from controller.cli.sealing import Hand, check_clock, choose_authority, close, known_trust, objection
+from controller.cli.trust import Taken
+from protocol.documents import Item, Programme, ProgrammeBody, Station
+from provisioning.errors import InputRefused
+from provisioning.papers import unwrapped
+from provisioning.showing import moment
+from provisioning.terminal import ask, print_json, say
+
+
+class Slot(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a document goes: the slot's context and what is in force there now."""
+
+    context: DocumentContext
+    current: Programme | Station | None
+
+
+def slot_of(link: Link, kind: str, area: str, authority: str) -> Slot:
+    """Ask serve what stands in a slot, and hold the clocks against each other. Raises InputRefused."""
+    context = link.get("/v1/documents/context", DocumentContext, kind=kind, subject=area, authority=authority)
+    check_clock(context.now_ms)
+    if context.prev is None:
+        return Slot(context=context, current=None)
+    return Slot(context=context, current=in_force(link, context.prev, Programme if kind == "programme" else Station))
+
+
+def in_force(link: Link, digest: str, shape: type[Programme | Station]) -> Programme | Station:
+    """The document of this digest, which serve verified when it came. Raises InputRefused."""
+    return unwrapped(link.get_bytes(f"/v1/documents/{digest}"), shape)
+
+
+def authority_for(link: Link, folder: StateFolder, area: str, given: str | None, power: str, hands: Sequence[Hand]) -> str:
+    """Under which authority these hands may sign this for an area. Raises InputRefused."""
+    context = link.get(CONTEXT_PATH, OrderContext, area=area)
+    return choose_authority(given, [each.area for each in context.chain] or [area], power, hands, known_trust(folder))
+
+
+def _words(item: Item) -> str:
+    sounds = ", ".join(
+        f"{each.lang} {each.media.sha256[:12] if each.media else each.relay and each.relay.url}" for each in item.variants
+    )
+    return f"{item.title} | {item.class_} | {item.rrule} | {sounds} | {item.volume_cdb / 100:.1f} dB"
+
+
+def difference(old: Programme | Station | None, new: Programme | Station) -> list[str]:
+    """What changes, line by line: + new, - gone."""
+
+    def lines(document: Programme | Station | None) -> list[str]:
+        if document is None:
+            return []
+        body = document.body
+        if isinstance(body, ProgrammeBody):
+            return [_words(item) for item in body.items]
+        return msgspec.json.format(msgspec.json.encode(body)).decode().splitlines()
+
+    return [line for line in difflib.ndiff(lines(old), lines(new)) if not line.startswith(("?", "  "))]
+
+
+def publish(
+    link: Link,
+    folder: StateFolder,
+    document: Programme | Station,
+    current: Programme | Station | None,
+    hands: Sequence[Hand],
+    *,
+    how: tuple[bool, bool, bool],
+) -> None:
+    """Show the difference, ask, sign and hand in. `how` is (yes, dry_run, as_json)."""
+    yes, dry_run, as_json = how
+    changes = difference(current, document)
+    raw = close(document, hands)
+    if wrong := objection(document, raw, hands, known_trust(folder)):
+        raise InputRefused(f"every node would refuse this {document.kind}, so it was not published: {wrong}")
+    if not as_json:
+        say(f"{document.kind} of {document.subject} under {document.authority}, until {moment(document.valid_until_ms)}:")
+        for line in changes or ["  (nothing changes)"]:
+            say(line, style="green" if line.startswith("+") else "red" if line.startswith("-") else "")
+    if dry_run:
+        if as_json:
+            print_json({"published": False, "changes": changes, "document": document})
+        else:
+            say("Nothing was published (--dry-run).")
+        return
+    ask(f"Publish this {document.kind}?", yes=yes)
+    taken = link.post_sealed("/v1/documents", raw, Taken)
+    if as_json:
+        print_json({"published": True, "digest": taken.digest, "changes": changes})
+    else:
+        say(f"Published {document.kind} of {taken.subject}, digest {taken.digest}", style="bold")

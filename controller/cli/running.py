@@ -1,0 +1,160 @@
+"""`loa init`, `serve`, `signer`, `status`."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Final, NoReturn
+
+import msgspec
+import typer
+
+from controller.actions.views import StatusView
+from controller.area_tree import DEMO_SETTLEMENTS
+from controller.cli.folder import StateFolder
+from controller.cli.link import Link
+from controller.cli.options import DEFAULT_STATE, JsonOption, StateOption
+from provisioning.errors import InputRefused
+from provisioning.files import read_text, refuse_existing, write_whole
+from provisioning.keyfile import PublicFile
+from provisioning.showing import moment
+from provisioning.terminal import print_json, print_lines, say, warn
+
+SERVICE_PREFIX: Final = "service-"
+SERVICE_NAME: Final = "Nút khẩn cấp trên trang (khóa dịch vụ)"
+
+
+def init(
+    *,
+    province: Annotated[int, typer.Option(help="Code of the province: 52 is Gia Lai.")],
+    host: Annotated[list[str] | None, typer.Option(help="Name or address for nodes and browsers (repeat; best first).")] = None,
+    bind: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    broker_port: Annotated[int, typer.Option(min=0, max=65_535, help="0: any free one.")] = 8883,
+    https_port: Annotated[int, typer.Option(min=0, max=65_535, help="0: any free one.")] = 8443,
+    operator: Annotated[list[str] | None, typer.Option(help="Name for this machine's own certificate.")] = None,
+    settlements: Annotated[Path | None, typer.Option(help="CSV of settlements (id,name,level,parent).")] = None,
+    demo_settlements: Annotated[bool, typer.Option("--demo-settlements", help="Take the demonstration's settlements.")] = False,
+    as_json: JsonOption = False,
+    state: StateOption = DEFAULT_STATE,
+) -> None:
+    """Make a controller's state folder: configuration, CA, broker, areas, database."""
+    from controller.init import InitOptions, InitRefused, initialise
+
+    source = settlements or (DEMO_SETTLEMENTS if demo_settlements else None)
+    names = tuple(f"operator-{each.removeprefix('operator-')}" for each in operator or ["1"])
+    options = InitOptions(
+        province=province,
+        hosts=tuple(host or ()),
+        bind=bind,
+        broker_port=broker_port,
+        https_port=https_port,
+        operators=names,
+        settlements_csv=read_text(source, "settlement list") if source else "",
+    )
+    try:
+        report = initialise(state, options)
+    except InitRefused as refused:
+        raise InputRefused(str(refused)) from refused
+    if as_json:
+        print_json(report)
+        return
+    say(f"Made {report.state} for {report.province}: {report.areas} areas, {report.settlements} of them settlements.")
+    print_lines(
+        [
+            ("broker", f"port {report.broker_port}: mosquitto -c {state}/broker/mosquitto.conf"),
+            ("page", f"port {report.https_port}: loa serve --state {state}"),
+            ("next", f"loa-provision root new ..., then loa trust import root.json --state {state}"),
+        ]
+    )
+    warn(f"Keep {state}/ca/ca.key safe: whoever has it can connect as anybody (but not make a loudspeaker speak).")
+
+
+def _become(module: str, state: Path) -> NoReturn:
+    """Turn this process into another program of ours, so that signals and status are its own."""
+    StateFolder(state).require()
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-m", module, "--state", str(state)])  # noqa: S606  no shell is meant
+
+
+def serve(*, state: StateOption = DEFAULT_STATE) -> None:
+    """Run the controller: page, broker link, and the socket that `loa` talks to."""
+    _become("controller", state)
+
+
+def signer(*, state: StateOption = DEFAULT_STATE) -> None:
+    """Run the signer, the only opener of service keys."""
+    from controller import signer as process
+    from controller.config import load
+    from controller.errors import ConfigWrong
+
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        asyncio.run(_until_told(process.serve(load(state))))
+    except ConfigWrong as wrong:
+        raise InputRefused(str(wrong)) from wrong
+
+
+async def _until_told(work: Coroutine[None, None, None]) -> None:
+    """Run until SIGTERM or SIGINT, then let it close what it opened."""
+    task = asyncio.create_task(work)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, task.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+def service_key(
+    *,
+    area: Annotated[str, typer.Option(help="The commune it speaks for, and no other.")],
+    out: Annotated[Path, typer.Option(help="The .pub file to write, for the grant.")],
+    as_json: JsonOption = False,
+    state: StateOption = DEFAULT_STATE,
+) -> None:
+    """Make the service key of a commune's button on the page; the grant must name it, with service = true."""
+    from controller.errors import ConfigWrong
+    from controller.signer import new_service_key
+
+    folder = StateFolder(state)
+    folder.require()
+    refuse_existing(out, "public file")
+    try:
+        public = new_service_key(folder.path / "signer", area)
+    except ConfigWrong as wrong:
+        raise InputRefused(str(wrong)) from wrong
+    made = PublicFile(person=f"{SERVICE_PREFIX}{area}", name=SERVICE_NAME, public=public)
+    write_whole(out, msgspec.json.format(msgspec.json.encode(made)) + b"\n", new=True)
+    if as_json:
+        print_json(made)
+        return
+    say(f"Made the service key of {area}; {out} goes into its grant as person {made.person!r} with service = true.")
+
+
+def status(*, as_json: JsonOption = False, state: StateOption = DEFAULT_STATE) -> None:
+    """How the controller is."""
+    folder = StateFolder(state)
+    folder.require()
+    with Link(folder.socket) as link:
+        view = link.get("/v1/status", StatusView)
+    if as_json:
+        print_json(view)
+        return
+    broker = "connected" if view.broker_connected else f"NOT CONNECTED: {view.broker_trouble or 'no reason known'}"
+    signer_state = f"{len(view.signer_keys)} keys" if view.signer_keys else f"no keys: {view.signer_trouble or 'none was made'}"
+    print_lines(
+        [
+            ("clock", moment(view.now_ms)),
+            ("version", view.version),
+            ("province", view.province),
+            ("broker", f"{broker} (port {view.broker_port})"),
+            ("signer", signer_state),
+            ("root", view.root_digest or "NONE: import it with `loa trust import`"),
+            ("nodes", f"{view.online} of {view.nodes} online"),
+            ("waiting to go out", str(view.outbox)),
+            ("page", f"port {view.https_port}"),
+        ]
+    )

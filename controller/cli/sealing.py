@@ -1,0 +1,113 @@
+"""What a person signs with `loa`: keys opened here, the clock held against the server's, an authority that fits."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from msgspec import Struct
+
+from controller.cli.folder import StateFolder
+from protocol import keys
+from protocol.envelope import seal
+from protocol.errors import ProtocolError
+from protocol.messages import KIND_OF_TYPE, Sealed, payload_type
+from protocol.trust import Trust
+from provisioning.checking import judge, load_trust
+from provisioning.errors import InputRefused
+from provisioning.keyfile import open_private
+from provisioning.papers import Paper
+from provisioning.terminal import passphrase
+
+CLOCK_SLACK_MS: Final = 60_000
+"""A signer whose clock is further off must not sign (contract): its orders would be stale or from the future."""
+
+
+class Hand(Struct, frozen=True):
+    """One opened key."""
+
+    path: Path
+    key: Ed25519PrivateKey
+
+    @property
+    def keyid(self) -> str:
+        """The id under which its signatures stand."""
+        return keys.sealer(self.key).public_key.keyid
+
+
+def now_ms() -> int:
+    """UTC milliseconds by this computer's clock."""
+    return time.time_ns() // 1_000_000
+
+
+def open_hands(paths: Sequence[Path], secret_file: Path | None) -> tuple[Hand, ...]:
+    """Open the key files, asking for each passphrase. Raises InputRefused."""
+    hands = tuple(Hand(path, open_private(path, passphrase(f"Passphrase of {path}", secret_file))) for path in paths)
+    if len({hand.keyid for hand in hands}) != len(hands):
+        raise InputRefused("one key was named twice: several persons sign with several keys")
+    return hands
+
+
+def check_clock(server_ms: int) -> None:
+    """Refuse to sign while this clock and the server's are over 60 s apart. Raises InputRefused."""
+    apart_ms = now_ms() - server_ms
+    if abs(apart_ms) > CLOCK_SLACK_MS:
+        which = "ahead of" if apart_ms > 0 else "behind"
+        raise InputRefused(
+            f"this computer's clock is {abs(apart_ms) // 1000} s {which} the server's: nothing was signed. "
+            "Set the clock (timedatectl set-ntp true) and try again"
+        )
+
+
+def known_trust(folder: StateFolder) -> Trust | None:
+    """The pinned root and the grants that `loa trust import` kept here; None before the first import. Raises InputRefused."""
+    if not folder.root.is_file():
+        return None
+    return load_trust(folder.root, None, sorted(folder.trust.glob("grant-*.json")))
+
+
+def _empowers(trust: Trust, authority: str, power: str, hands: Sequence[Hand]) -> bool:
+    signers = trust.signers(authority, [hand.keyid for hand in hands])
+    persons = {signer.person for signer in signers}
+    if len(signers) != len(hands):
+        return False
+    return any(persons <= set(each.persons) for each in trust.powers(authority, power))
+
+
+def choose_authority(given: str | None, chain: Sequence[str], power: str, hands: Sequence[Hand], trust: Trust | None) -> str:
+    """The authority to sign under: as given, or the narrowest of the chain that empowers all these keys. Raises InputRefused."""
+    if given is not None:
+        return given
+    for area in (*reversed(chain), "root"):
+        if trust is not None and _empowers(trust, area, power, hands):
+            return area
+    names = ", ".join(str(hand.path) for hand in hands)
+    raise InputRefused(
+        f"no grant known here gives {names} the power {power!r} for {chain[-1]}: check the key, import the grant with "
+        "`loa trust import`, or name the authority with --authority"
+    )
+
+
+def close(payload: Sealed, hands: Sequence[Hand]) -> bytes:
+    """Seal a payload with all hands. Raises InputRefused."""
+    try:
+        return seal(payload, [keys.sealer(hand.key) for hand in hands])
+    except (ProtocolError, ValueError) as error:
+        raise InputRefused(f"this cannot be sealed: {error}") from error
+
+
+def objection(payload: Sealed, raw: bytes, hands: Sequence[Hand], trust: Trust | None) -> str | None:
+    """Why every node would refuse it, as far as the trust kept here tells; None when nothing speaks against it."""
+    if trust is None:
+        return None
+    paper = Paper(
+        path=Path("order"),
+        payload=payload,
+        kind=KIND_OF_TYPE[payload_type(payload.kind)],
+        digest="",
+        raw=raw,
+        keyids=tuple(hand.keyid for hand in hands),
+    )
+    verdict = judge(paper, trust)
+    return None if verdict.good else verdict.sentence

@@ -1,0 +1,212 @@
+"""`loa init`: makes a state folder: configuration, CA and certificates, broker configuration, areas, database. All or nothing."""
+
+import os
+import shutil
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from controller import area_tree, ca
+from controller.area_tree import AreaSeed, SettlementsWrong
+from controller.core.world import AreaKnown
+from controller.mosquitto import CONTROLLER, write_config
+from controller.store import world
+from controller.store.database import Database, Transaction, migrate, url_of
+
+FOLDER_MODE: Final = 0o700
+SECRET_MODE: Final = 0o600
+FOLDERS: Final = ("ca", "broker", "tls", "media", "trust", "signer", "run")
+LOOPBACK: Final = ("127.0.0.1", "localhost")
+EVERYWHERE: Final = frozenset({"0.0.0.0", "::", ""})  # noqa: S104  recognised here, never bound by itself
+
+
+class InitRefused(Exception):
+    """A state folder cannot be made; nothing of it stays behind. The text says what, where and what to do."""
+
+
+class InitOptions(Struct, frozen=True, kw_only=True):
+    """What the person chooses. `hosts`: names and addresses under which nodes and browsers reach this machine, first the best."""
+
+    province: int
+    hosts: tuple[str, ...] = ()
+    bind: str = "127.0.0.1"
+    broker_port: int = 8883
+    https_port: int = 8443
+    operators: tuple[str, ...] = ("operator-1",)
+    settlements_csv: str = ""
+
+
+class InitReport(Struct, frozen=True, kw_only=True):
+    """What was made."""
+
+    state: str
+    province: str
+    areas: int
+    settlements: int
+    broker_port: int
+    https_port: int
+    operators: tuple[str, ...]
+
+
+def initialise(state: Path, options: InitOptions) -> InitReport:
+    """Make the state folder. Raises InitRefused, and then leaves the place as it was."""
+    if state.exists() and (not state.is_dir() or any(state.iterdir())):
+        raise InitRefused(f"{state} exists and is not empty: choose another folder, or move it away")
+    seeds = _areas(options)
+    existed = state.exists()
+    try:
+        return _make(state, options, seeds)
+    except (OSError, ca.CaError, ValueError) as error:
+        _undo(state, existed=existed)
+        raise InitRefused(f"no state folder was made in {state}: {error}") from error
+
+
+def _undo(state: Path, *, existed: bool) -> None:
+    for path in state.iterdir() if state.exists() else ():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    if state.exists() and not existed:
+        state.rmdir()
+
+
+def _areas(options: InitOptions) -> list[AreaSeed]:
+    try:
+        seeds = area_tree.province_areas(options.province)
+        if options.settlements_csv:
+            seeds += area_tree.parse_settlements_csv(options.settlements_csv, communes=[seed.id for seed in seeds])
+    except SettlementsWrong as error:
+        raise InitRefused(f"the list of settlements is wrong: {error}") from error
+    except ValueError as error:
+        raise InitRefused(f"--province: {error}") from error
+    return seeds
+
+
+def _make(state: Path, options: InitOptions, seeds: list[AreaSeed]) -> InitReport:
+    state.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+    state.chmod(FOLDER_MODE)
+    for name in FOLDERS:
+        (state / name).mkdir(mode=FOLDER_MODE)
+    chosen = _with_free_ports(options)
+    hosts = tuple(dict.fromkeys((*chosen.hosts, *LOOPBACK)))
+    _certificates(state, chosen, hosts)
+    write_config(
+        state / "broker",
+        port=chosen.broker_port,
+        bind=chosen.bind,
+        ca=state / "ca" / ca.CERTIFICATE,
+        cert=state / "tls" / "broker.crt",
+        key=state / "tls" / "broker.key",
+        operators=chosen.operators,
+    )
+    write_areas(state / "areas.json", seeds)
+    _store(state / "loa.db", seeds, chosen.province)
+    (state / "loa.toml").write_text(config_text(chosen, hosts), encoding="utf-8")
+    return InitReport(
+        state=str(state),
+        province=seeds[0].name,
+        areas=len(seeds),
+        settlements=sum(seed.level == "settlement" for seed in seeds),
+        broker_port=chosen.broker_port,
+        https_port=chosen.https_port,
+        operators=chosen.operators,
+    )
+
+
+def free_port(bind: str) -> int:
+    """A port that nobody listens on just now."""
+    with socket.create_server((bind, 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def _with_free_ports(options: InitOptions) -> InitOptions:
+    """Port 0 means: any free one; it is chosen once, here, so that `loa` and nodes can read it."""
+    broker_port = options.broker_port or free_port(options.bind)
+    https_port = options.https_port or free_port(options.bind)
+    return msgspec.structs.replace(options, broker_port=broker_port, https_port=https_port)
+
+
+def _certificates(state: Path, options: InitOptions, hosts: Sequence[str]) -> None:
+    authority = ca.create_ca(state / "ca", f"Loa {options.province:02d}")
+    names = list(hosts)
+    if options.bind not in EVERYWHERE and options.bind not in names:
+        names.append(options.bind)
+    made = {
+        "broker": ca.issue(authority, "broker", server_names=names, client=False),
+        "https": ca.issue(authority, "https", server_names=names, client=False),
+        "controller": ca.issue(authority, CONTROLLER),
+    }
+    made |= {name: ca.issue(authority, name) for name in options.operators}
+    for name, issued in made.items():
+        ca.write_once(state / "tls" / f"{name}.key", issued.key_pem, mode=SECRET_MODE)
+        ca.write_once(state / "tls" / f"{name}.crt", issued.cert_pem, mode=0o644)
+
+
+def write_areas(path: Path, seeds: Sequence[AreaSeed | AreaKnown]) -> None:
+    """The area list that `loa` falls back to: written beside and renamed, so that a reader sees a whole one."""
+    rows = [{"id": each.id, "no": each.no, "name": each.name, "level": each.level, "parent": each.parent} for each in seeds]
+    fresh = path.with_name(path.name + ".new")
+    with fresh.open("wb") as out:
+        out.write(msgspec.json.format(msgspec.json.encode(rows), indent=1))
+        out.flush()
+        os.fsync(out.fileno())
+    fresh.replace(path)
+
+
+def _store(file: Path, seeds: Sequence[AreaSeed], province: int) -> None:
+    url = url_of(file.resolve())
+    migrate(url)
+    groupings = area_tree.groupings(f"{province:02d}")
+
+    def fill(tx: Transaction) -> None:
+        for seed in seeds:
+            world.add_area(tx, _known(seed))
+        for each in groupings:
+            world.add_group(tx, world.Group(id=each.id, name=each.name, communes=each.area_ids))
+
+    database = Database(url)
+    try:
+        database.run_now(fill)
+    finally:
+        database.close()
+    file.chmod(SECRET_MODE)
+
+
+def _known(seed: AreaSeed) -> AreaKnown:
+    return AreaKnown(
+        id=seed.id,
+        no=seed.no,
+        level=seed.level,
+        name=seed.name,
+        name_en=seed.name_en,
+        parent=seed.parent,
+        official_code=seed.official_code or "",
+        old_names=seed.old_names,
+    )
+
+
+def _own_host(options: InitOptions) -> str:
+    """How this machine reaches its own broker: by loopback, unless it listens on one address only."""
+    return "127.0.0.1" if options.bind in EVERYWHERE else options.bind
+
+
+def config_text(options: InitOptions, hosts: Sequence[str]) -> str:
+    """loa.toml."""
+    named = ", ".join(f'"{host}"' for host in hosts)
+    return f"""# Written by `loa init`. Flags of `loa serve` go before what stands here.
+province = "{options.province:02d}"
+# Under these names nodes and browsers reach this machine; they stand in its certificates. Nodes use the first.
+hosts = [{named}]
+
+[broker]
+# The name by which the controller itself reaches it.
+host = "{_own_host(options)}"
+bind = "{options.bind}"
+port = {options.broker_port}
+
+[https]
+bind = "{options.bind}"
+port = {options.https_port}
+"""
