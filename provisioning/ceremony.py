@@ -1,5 +1,6 @@
 """Builds the payloads of root, grant and placement, refuses those that no node could obey. Pure: no file, clock or key."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -25,6 +26,7 @@ ROOT: Final = "root"
 LEVELS: Final[tuple[AreaLevel, ...]] = ("province", "commune", "settlement")
 SERVICE_POWERS: Final = frozenset({"emergency", "exercise", "stop"})
 SERVICE_SOUND_MAX_S: Final = 600
+PUBLIC_KEY: Final = re.compile(r"[0-9a-f]{64}")
 DEFAULT_CLASSES: Final[dict[str, tuple[BulletinClass, ...]]] = {
     "programme": ("normal", "priority"),
     "emergency": ("emergency",),
@@ -205,6 +207,8 @@ def build_placement(
     for neighbour in neighbours:
         if not node_id.is_valid(neighbour) or neighbour == node.area:
             raise Malformed(f"neighbour {neighbour!r} is no id of another node")
+    if not PUBLIC_KEY.fullmatch(report_key):
+        raise Malformed("a report key is 64 letters of 0-9 and a-f, as `loa node add` shows it")
     check_keys((Person(id="node", name="node"),), (Key(public=report_key, person="node"),), "report key")
     return Placement(
         authority=authority,

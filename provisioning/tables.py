@@ -130,7 +130,10 @@ def _key(path: Path, person: PersonTable, entry: str | KeyTable) -> Key:
         raise InputRefused(f"{path}: a key of {person.id!r} needs either file or public")
     if table.public is not None:
         return Key(public=table.public, person=person.id, state=table.state)
-    found = read_public(path.parent / str(table.file))
+    try:
+        found = read_public(path.parent / str(table.file))
+    except InputRefused as refused:
+        raise InputRefused(f"{path}: a key of {person.id!r}: {refused}") from refused
     if found.person != person.id:
         raise InputRefused(f"{path}: {table.file} is the key of {found.person!r}, not of {person.id!r}: correct one")
     return Key(public=found.public, person=person.id, state=table.state)
