@@ -135,8 +135,8 @@ persistence true
 persistence_location {config.state}/
 autosave_interval {AUTOSAVE_S}
 autosave_on_changes false
-# Nobody here may read $SYS, so it is not kept.
-sys_interval 0
+# The controller reads the broker's uptime: what it remembers of nodes counts only if it ran on since they spoke.
+sys_interval 10
 log_dest stderr
 log_type error
 log_type warning
@@ -150,7 +150,7 @@ def access_list(operators: Sequence[str] = ()) -> str:
 
     Raises ValueError for an operator's name that could pass for a node, an area, the controller or a second ACL line.
     """
-    lines = [f"user {CONTROLLER}", "topic readwrite loa/1/#"]
+    lines = [f"user {CONTROLLER}", "topic readwrite loa/1/#", "topic read $SYS/broker/uptime"]
     for name in operators:
         if not _OPERATOR.fullmatch(name) or name == CONTROLLER:
             raise ValueError(f"`{name}` cannot be an operator's name: use a-z, 0-9 and `-`, a letter first, not `{CONTROLLER}`")

@@ -55,7 +55,10 @@ class Pending:
 
 @dataclass
 class Parts:
-    """The controller's parts, built once by `serve`. `wake` rings when the outbox has something."""
+    """The controller's parts, built once by `serve`. `wake` rings when the outbox has something, `offers` when offers may be due.
+
+    `expect` is told of each area where nodes should soon hold something new.
+    """
 
     config: Config
     database: Database
@@ -68,6 +71,7 @@ class Parts:
     broker: BrokerState = field(default_factory=BrokerState)
     ports: Ports = field(default_factory=Ports)
     drafts: dict[str, Pending] = field(default_factory=dict)
+    expect: Callable[[str], None] = lambda _area: None
 
     @property
     def clock(self) -> Clock:

@@ -49,6 +49,7 @@ async def submit(parts: Parts, who: Actor, raw: bytes) -> DocumentView:
 def _apply(parts: Parts, taken: _Taken) -> None:
     for standing in taken.standing:
         parts.world.take_document(standing)
+        parts.expect(standing.document.subject)
     for slot in taken.dropped:
         parts.world.drop_document(slot)
     parts.wake.set()

@@ -23,12 +23,16 @@ MAX_NONCES = 256
 
 
 class Origin(Struct, frozen=True, kw_only=True):
-    """How an order came: when it was asked for, who sealed it, and for a re-seal the nodes whose nonces it answers."""
+    """How an order came: when it was asked for, who sealed it, and for a re-seal the nodes whose nonces it answers.
+
+    `published`: its area has it already, so only offers follow.
+    """
 
     requested_at_ms: int
     sealed_with: str = "elsewhere"
     topic: str | None = None
     only_nodes: tuple[str, ...] | None = None
+    published: bool = False
 
 
 async def submit(parts: Parts, who: Actor, raw: bytes, origin: Origin | None = None) -> IncidentView:
@@ -90,7 +94,10 @@ def _take_one(tx: Transaction, world: World, clock: Clock, who: Actor, raw: byte
         return order.key
     orders.insert_order(tx, order, only_nodes=origin.only_nodes)
     orders.close_replaced(tx, order.mark, world)
-    outbox.put(tx, parcels_of(order, origin.only_nodes), clock.wall_ms)
+    if origin.published:
+        orders.mark_sent(tx, order.mark.digest, clock.wall_ms)
+    else:
+        outbox.put(tx, parcels_of(order, origin.only_nodes), clock.wall_ms)
     notes.note(
         tx,
         at_ms=clock.wall_ms,

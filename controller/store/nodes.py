@@ -3,38 +3,15 @@
 from typing import Any, Final
 
 import msgspec
-from msgspec import Struct
 from sqlalchemy import exists, func, insert, select, update
 
 from controller.actions.views import PlayView
+from controller.core.fleet import NodeState
 from controller.store.database import Transaction
 from controller.store.schema import nodes, plays
 from protocol.reports import Alive, Health, Hello, PlayRecord, Receipt
 
 _LIST: Final = msgspec.json.Decoder(tuple[str, ...])
-
-
-class NodeState(Struct, frozen=True, kw_only=True):
-    """What a node last said of itself. `holds` are digests."""
-
-    id: str
-    online: str
-    birth: int
-    last_heard_ms: int | None
-    boot_count: int
-    nonce: str | None
-    previous_nonce: str | None
-    clock_state: str
-    device_at_ms: int | None
-    heard_at_ms: int | None
-    holds: tuple[str, ...]
-    troubles: tuple[str, ...]
-    version: str
-    missing_media: int
-    amnesia: bool
-    record_epoch: int
-    records_first: int
-    records_upto: int
 
 
 def _state(row: Any) -> NodeState:
@@ -114,8 +91,9 @@ def take_alive(tx: Transaction, alive: Alive, now_ms: int, *, believed: bool) ->
     if known is None or alive.birth < known.birth:
         return False
     if alive.online and not believed:
+        never = (nodes.c.id == alive.node) & (nodes.c.online == "never")
         tx.execute(update(nodes).where(nodes.c.id == alive.node).values(birth=alive.birth))
-        return False
+        return bool(tx.execute(update(nodes).where(never).values(online="unknown")).rowcount)
     online = "online" if alive.online else "lost"
     values: dict[str, Any] = {"online": online, "birth": alive.birth}
     if alive.online:
@@ -124,10 +102,29 @@ def take_alive(tx: Transaction, alive: Alive, now_ms: int, *, believed: bool) ->
     return bool(online != known.online)
 
 
-def take_health(tx: Transaction, health: Health) -> bool:
+def take_health(tx: Transaction, health: Health, now_ms: int) -> bool:
     """Troubles as last told. Returns whether the node is known."""
-    values = {"troubles": msgspec.json.encode(health.troubles).decode()}
+    values = {
+        "troubles": msgspec.json.encode(health.troubles).decode(),
+        "online": "online",
+        "last_heard_ms": now_ms,
+        "heard_at_ms": now_ms,
+        "device_at_ms": health.at_ms,
+        "clock_state": health.clock_state,
+    }
     return bool(tx.execute(update(nodes).where(nodes.c.id == health.node).values(values)).rowcount)
+
+
+def believe_births(tx: Transaction, births: dict[str, int], since_ms: int) -> list[str]:
+    """Remembered births of nodes heard or born since: unknown becomes online. Returns those that changed."""
+    changed = []
+    for node, birth in births.items():
+        this = (nodes.c.id == node) & (nodes.c.birth == birth) & (nodes.c.online == "unknown")
+        if birth < since_ms:
+            this &= nodes.c.last_heard_ms >= since_ms
+        if tx.execute(update(nodes).where(this).values(online="online")).rowcount:
+            changed.append(node)
+    return changed
 
 
 def all_unknown(tx: Transaction) -> None:

@@ -1,10 +1,14 @@
 """What people did (audit) and what was refused (counted by who refused it, why and where)."""
 
-from sqlalchemy import insert, select, update
+from typing import Final
+
+from sqlalchemy import func, insert, select, update
 
 from controller.actions.views import AuditView, RefusalView
 from controller.store.database import Transaction
 from controller.store.schema import audit, refusals
+
+COUNTED_BY_NODE: Final = "(counted by the node)"
 
 
 def note(tx: Transaction, *, at_ms: int, actor: str, via: str, act: str, what: str, detail: str = "") -> None:
@@ -20,6 +24,25 @@ def count_refusal(tx: Transaction, *, node: str, reason: str, topic: str, digest
     if not changed:
         values = {"node": node, "reason": reason, "topic": topic, "digest": digest}
         tx.execute(insert(refusals).values(values | {"count": 1, "first_ms": at_ms, "last_ms": at_ms}))
+
+
+def set_refusals(tx: Transaction, *, node: str, counts: dict[str, int], at_ms: int) -> None:
+    """What a node counted itself, as it last said; kept apart from what came with receipts."""
+    for reason, count in counts.items():
+        this = (refusals.c.node == node) & (refusals.c.reason == reason[:300]) & (refusals.c.topic == COUNTED_BY_NODE)
+        if not tx.execute(update(refusals).where(this).values(count=count, last_ms=at_ms)).rowcount:
+            values = {"node": node, "reason": reason[:300], "topic": COUNTED_BY_NODE, "digest": ""}
+            tx.execute(insert(refusals).values(values | {"count": count, "first_ms": at_ms, "last_ms": at_ms}))
+
+
+def refusals_by_node(tx: Transaction) -> dict[str, int]:
+    """How often each node refused something: by its receipts or by its own count, whichever tells more."""
+    own = refusals.c.topic == COUNTED_BY_NODE
+    query = select(refusals.c.node, own.label("own"), func.sum(refusals.c.count).label("total")).group_by(refusals.c.node, own)
+    totals: dict[str, int] = {}
+    for row in tx.execute(query):
+        totals[row.node] = max(totals.get(row.node, 0), row.total)
+    return totals
 
 
 def list_refusals(tx: Transaction, node: str | None, limit: int) -> list[RefusalView]:

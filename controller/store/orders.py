@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
-from msgspec import Struct
 from sqlalchemy import Row, and_, exists, func, insert, literal, or_, select, update
 
+from controller.core.orders import Offer, OrderRow, OrderStored
 from controller.core.succession import OFFER_AFTER_S, STOP_KEPT_MS, advance, next_offer_ms, replaces
 from controller.core.world import World
 from controller.store.database import Transaction
@@ -15,50 +15,6 @@ from protocol.reports import OrderResult
 from protocol.seen import OrderMark, Seen
 
 _LIST: Final = msgspec.json.Decoder(tuple[str, ...])
-
-
-class OrderStored(Struct, frozen=True, kw_only=True):
-    """An order as the database has it. `key` groups orders for people: the incident, or `stop-<digest>` without one."""
-
-    mark: OrderMark
-    key: str
-    raw: bytes
-    accept_until_ms: int
-    answers: tuple[str, ...]
-    created_by: str
-    requested_at_ms: int
-    sealed_with: str
-    reseal: bool = False
-
-    @property
-    def offered_until_ms(self) -> int:
-        """A START is offered while it may be accepted, a STOP or LIFT for thirty days."""
-        return self.accept_until_ms if self.mark.op == "START" else self.mark.seq + STOP_KEPT_MS
-
-
-class OrderRow(Struct, frozen=True, kw_only=True):
-    """How far an order got on a node."""
-
-    digest: str
-    node: str
-    state: str
-    reason: str
-    sent_ms: int | None
-    received_ms: int | None
-    sounding_ms: int | None
-    spoken_ms: int | None
-    ended_ms: int | None
-    offers: int
-
-
-class Offer(Struct, frozen=True, kw_only=True):
-    """An order that a node has not answered."""
-
-    node: str
-    order: OrderStored
-    offers: int
-    state: str
-    reason: str
 
 
 def _stored(row: Row[Any]) -> OrderStored:
@@ -145,10 +101,11 @@ def close_replaced(tx: Transaction, new: OrderMark, world: World) -> None:
     tx.execute(update(order_nodes).where(these).values(next_offer_ms=None))
 
 
-def mark_sent(tx: Transaction, digest: str, now_ms: int) -> None:
-    """The broker acknowledged the order on its area's topic."""
+def mark_sent(tx: Transaction, digest: str, now_ms: int) -> str:
+    """The broker acknowledged the order on its area's topic. Returns the incident's key."""
     these = (order_nodes.c.digest == digest) & (order_nodes.c.state == "none")
     tx.execute(update(order_nodes).where(these).values(state="sent", sent_ms=now_ms))
+    return tx.execute(select(orders.c.key).where(orders.c.digest == digest)).scalar() or ""
 
 
 def by_digest(tx: Transaction, digest: str) -> OrderStored | None:
@@ -286,20 +243,20 @@ def highest_seq(tx: Transaction, area: str) -> int:
     return tx.execute(select(func.max(orders.c.seq)).where(orders.c.area == area)).scalar() or 0
 
 
-def clock_refusals(tx: Transaction, now_ms: int) -> list[Offer]:
-    """STARTs that may still be accepted, on nodes that cannot judge them for want of a clock, newest order of each node."""
-    waiting = or_(order_nodes.c.state.in_(("none", "sent")), order_nodes.c.reason == "clock-unusable")
+def without_clock(tx: Transaction, now_ms: int) -> list[tuple[Offer, str]]:
+    """For each node that has no clock and each incident, the newest START that may still be accepted; and the node's nonce."""
     query = (
-        select(orders, order_nodes.c.node, order_nodes.c.offers, order_nodes.c.state, order_nodes.c.reason)
+        select(orders, order_nodes.c.node, order_nodes.c.offers, order_nodes.c.state, order_nodes.c.reason, nodes.c.nonce)
         .join(order_nodes, order_nodes.c.digest == orders.c.digest)
         .join(nodes, nodes.c.id == order_nodes.c.node)
-        .where(orders.c.op == "START", orders.c.accept_until_ms > now_ms, waiting)
-        .where(nodes.c.clock_state == "unknown", nodes.c.nonce.is_not(None))
+        .where(orders.c.op == "START", orders.c.accept_until_ms > now_ms)
+        .where(nodes.c.clock_state == "unknown", nodes.c.nonce.is_not(None), nodes.c.online == "online")
         .order_by(orders.c.seq)
     )
+    newest = {(row.node, row.key): row for row in tx.execute(query)}
     return [
-        Offer(node=row.node, order=_stored(row), offers=row.offers, state=row.state, reason=row.reason)
-        for row in tx.execute(query)
+        (Offer(node=row.node, order=_stored(row), offers=row.offers, state=row.state, reason=row.reason), row.nonce)
+        for row in newest.values()
     ]
 
 
