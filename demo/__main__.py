@@ -1,0 +1,230 @@
+"""Runs the demo: `python -m demo` stays until Ctrl-C, with `--once` it ends by itself, non-zero when anything was wrong."""
+
+import argparse
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+from rich.console import Console
+from rich.table import Table
+
+from demo import judge, words
+from demo.stage import BIN, Stage, StageFailed
+
+FOLDER = Path("build/demo")
+BIRTH_DEADLINE_S = 30
+BULLETIN_AFTER_S = 8.0
+EMERGENCY_AFTER_S = 5.0
+STOP_AFTER_S = 9.0
+SETTLE_S = 2.0
+TIME_ZONE_S = 7 * 3600
+console = Console()
+
+
+def now_ms() -> int:
+    """UTC ms."""
+    return time.time_ns() // 1_000_000
+
+
+def local(at_ms: float) -> str:
+    """A time as people here read it."""
+    return time.strftime("%H:%M:%S", time.gmtime(at_ms / 1000 + TIME_ZONE_S)) + f".{int(at_ms) % 1000:03d}"
+
+
+class Processes:
+    """Every long-running part, each with its own log; all of them end with us."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._children: list[tuple[str, subprocess.Popen[bytes]]] = []
+
+    def start(self, name: str, *command: str | Path) -> None:
+        """Start one part."""
+        with (self._folder / f"{name}.log").open("wb") as log:
+            child = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self._children.append((name, child))
+
+    def check(self) -> None:
+        """Raises StageFailed when a part has ended by itself."""
+        for name, child in self._children:
+            if child.poll() is not None:
+                words_of = (self._folder / f"{name}.log").read_text(errors="replace")[-2000:]
+                raise StageFailed(f"{name} ended with status {child.returncode}:\n{words_of}")
+
+    def end(self) -> None:
+        """End all, the last first; what does not end within five seconds is killed."""
+        for _name, child in reversed(self._children):
+            if child.poll() is None:
+                child.send_signal(signal.SIGTERM)
+        for _name, child in self._children:
+            try:
+                child.wait(5)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+
+
+@contextlib.contextmanager
+def step(text: str) -> Iterator[None]:
+    """Say what is being done, and how long it took."""
+    began = time.monotonic()
+    with console.status(text):
+        yield
+    console.print(f"  [green]✓[/] {text} [dim]{time.monotonic() - began:.1f} s[/]")
+
+
+class Demo:
+    """The stage, the parts, and the day."""
+
+    def __init__(self) -> None:
+        self.stage = Stage(FOLDER.resolve())
+        self.processes = Processes(self.stage.folder)
+        self.page = ("", "", "")
+
+    def prepare(self) -> str:
+        """Everything up to three nodes that are alive; returns the digest of the bulletin."""
+        stage = self.stage
+        with step("Controller: state folder, CA, broker configuration, areas of Gia Lai (loa init)"):
+            stage.make_controller()
+        with step("Keys of two persons of the province and of an officer, under passphrases (loa-provision key new)"):
+            stage.make_keys()
+        with step("Root and grants of Phú Túc and Ia Dreh, signed by two persons (loa-provision root, grant)"):
+            stage.make_trust()
+        with step("Broker, signer and controller (mosquitto, loa signer, loa serve)"):
+            self.processes.start("broker", "mosquitto", "-c", stage.state / "broker" / "mosquitto.conf")
+            self.processes.start("signer", BIN / "loa", "signer", "--state", stage.state)
+            self.processes.start("serve", BIN / "loa", "serve", "--state", stage.state)
+            self._until(lambda: bool(self._api("GET", "/v1/status").get("broker")), "the controller to reach its broker")
+        with step("Trust, three nodes, a bulletin and operating rules (loa trust, node, media, station)"):
+            stage.import_trust()
+            stage.add_nodes()
+            sha256 = stage.add_bulletin()
+            stage.publish_station()
+            name, password = stage.add_officer()
+        status = self._api("GET", "/v1/status")
+        self.page = (str(status["page"]), name, password)
+        with step("Three nodes (loa-agent)"):
+            for number in range(len(words.NODES)):
+                toml = stage.folder / f"node-{number + 1}" / "node.toml"
+                self.processes.start(f"node-{number + 1}-agent", BIN / "loa-agent", "--config", toml)
+            self._until(self._all_alive, "the birth of the third node")
+        return sha256
+
+    def _api(self, method: str, path: str, **content: Any) -> Any:
+        transport = httpx.HTTPTransport(uds=str(self.stage.state / "run" / "loa.sock"))
+        with httpx.Client(transport=transport, base_url="http://loa", timeout=10) as client:
+            answer = client.request(method, path, **content)
+            answer.raise_for_status()
+            return answer.json()
+
+    def _until(self, happened: Any, what: str) -> None:
+        deadline = time.monotonic() + BIRTH_DEADLINE_S
+        while time.monotonic() < deadline:
+            self.processes.check()
+            with contextlib.suppress(httpx.HTTPError, OSError):
+                if happened():
+                    return
+            time.sleep(0.1)
+        raise StageFailed(f"waited {BIRTH_DEADLINE_S} s for {what}")
+
+    def _all_alive(self) -> bool:
+        return sum(1 for node in self._api("GET", "/v1/nodes") if node["online"] and node["holds_current"]) == len(words.NODES)
+
+    def live_a_day(self, sha256: str) -> judge.Day:
+        """A bulletin at its time, an emergency for one settlement in the middle of it, a STOP."""
+        stage = self.stage
+        planned_ms = (now_ms() // 1000) * 1000 + int(BULLETIN_AFTER_S * 1000)
+        with step(f"Bulletin signed for {local(planned_ms)} (loa programme publish); waiting for it"):
+            stage.publish_programme(planned_ms, sha256)
+            self._sleep_until(planned_ms + EMERGENCY_AFTER_S * 1000)
+        with step("Emergency for one settlement: draft, then the deliberate second act"):
+            request = {
+                "areas": [words.NODES[0][1]],
+                "texts": [["vi", words.EMERGENCY]],
+                "risk": 3,
+                "issuing_body": words.ISSUING_BODY,
+                "repeats": 3,
+            }
+            draft = self._api("POST", "/v1/emergencies/draft", json=request)
+            confirmed_ms = now_ms()
+            incident = self._api("POST", "/v1/emergencies/confirm", json={"draft_id": draft["id"]})
+            self._sleep_until(confirmed_ms + STOP_AFTER_S * 1000)
+        with step("STOP, signed by the officer's own key (loa emergency stop)"):
+            signer = ("--key", stage.key(words.OFFICER[0]), "--passphrase-file", stage.passphrase)
+            stage.loa("emergency", "stop", "--incident", incident["incident"], *signer, "--yes")
+            stopped_ms = now_ms()
+        bulletin = next((stage.state / "media").glob(f"*/{sha256}.mka"))
+        with step("Waiting for the bulletin to end in the other settlement"):
+            length_ms = len(judge.decode(bulletin)) / judge.RATE * 1000
+            self._sleep_until(max(planned_ms + length_ms, stopped_ms) + (SETTLE_S + 1.5) * 1000)
+        return judge.Day(bulletin, planned_ms, confirmed_ms, stopped_ms)
+
+    def _sleep_until(self, at_ms: float) -> None:
+        while now_ms() < at_ms:
+            self.processes.check()
+            time.sleep(0.05)
+
+    def table(self, day: judge.Day) -> bool:
+        """Print what was heard; returns whether all of it is right."""
+        names = tuple(f"{name} ({settlement})" for name, settlement in words.NODES)
+        wavs = tuple(self.stage.folder / f"node-{number + 1}.wav" for number in range(len(names)))
+        rows = judge.judge(names, wavs, day)  # type: ignore[arg-type]  # three of each
+        shown = Table(title="What was heard, judged from the recordings")
+        for column in ("node", "what", "when", "start error", "confirm to sound", "level", "", ""):
+            shown.add_column(column, justify="right" if column in ("start error", "confirm to sound", "level") else "left")
+        for row in rows:
+            shown.add_row(
+                row.node,
+                row.what,
+                local(row.at_ms) if row.at_ms is not None else "",
+                f"{row.start_error_ms:+.1f} ms" if row.start_error_ms is not None else "",
+                f"{row.confirm_to_sound_ms:.0f} ms" if row.confirm_to_sound_ms is not None else "",
+                f"{row.level_dbfs:.1f} dBFS" if row.level_dbfs is not None else "",
+                "[green]✓[/]" if row.right else "[red]✗[/]",
+                row.remark,
+            )
+        console.print(shown)
+        address, name, password = self.page
+        console.print(f"Page: [bold]{address}[/]   name: [bold]{name}[/]   first password: [bold]{password}[/]")
+        console.print(f"Recordings: {self.stage.folder}/node-*.wav (this browser warns: the certificate is of the demo's own CA)")
+        return all(row.right for row in rows)
+
+    def stay(self) -> None:
+        """Go on until Ctrl-C: the page works, and so does `loa --state build/demo/controller`."""
+        console.print("Everything goes on; Ctrl-C ends it.")
+        with contextlib.suppress(KeyboardInterrupt):
+            while True:
+                self.processes.check()
+                time.sleep(1)
+
+
+def main() -> int:
+    """Run it; 0 when everything was heard where it should be, and nowhere else."""
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
+    parser.add_argument("--once", action="store_true", help="end after the table")
+    args = parser.parse_args()
+    os.umask(0o077)
+    demo = Demo()
+    try:
+        right = demo.table(demo.live_a_day(demo.prepare()))
+        if not args.once:
+            demo.stay()
+    except StageFailed as error:
+        console.print(f"[red]The demo stopped:[/] {error}")
+        return 1
+    finally:
+        demo.processes.end()
+    return 0 if right else 1
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt, asyncio.CancelledError):
+        sys.exit(main())

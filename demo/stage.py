@@ -1,0 +1,208 @@
+"""Sets the demo's stage with the same commands that people use: keys, root, grants, controller, nodes."""
+
+import json
+import secrets
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from demo import words
+
+BIN = Path(sys.executable).parent
+STEP_DEADLINE_S = 60
+
+
+class StageFailed(Exception):
+    """A step of the demo failed; the text is the command's own last words."""
+
+
+def has_sound_card() -> bool:
+    """Whether this machine can sound by itself."""
+    cards = Path("/proc/asound/cards")
+    return cards.exists() and "no soundcards" not in cards.read_text()
+
+
+class Stage:
+    """One folder with everything of the demo in it, made anew each time."""
+
+    def __init__(self, folder: Path) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True, mode=0o700)
+        self.folder = folder
+        self.state = folder / "controller"
+        self.passphrase = folder / "passphrase"
+        self.passphrase.write_text(secrets.token_urlsafe(18))
+        self.passphrase.chmod(0o600)
+        self.nodes: list[str] = []
+
+    # --- commands ---
+
+    def run(self, program: str, *arguments: str | Path) -> str:
+        """Run one of our commands; returns what it printed. Raises StageFailed."""
+        done = subprocess.run(
+            [BIN / program, *map(str, arguments)], capture_output=True, text=True, timeout=STEP_DEADLINE_S, check=False
+        )
+        if done.returncode != 0:
+            raise StageFailed(f"{program} {' '.join(map(str, arguments))}\n{done.stdout[-1500:]}{done.stderr[-1500:]}")
+        return done.stdout
+
+    def loa(self, *arguments: str | Path) -> str:
+        """`loa ... --state`."""
+        return self.run("loa", *arguments, "--state", self.state)
+
+    def loa_json(self, *arguments: str | Path) -> Any:
+        """`loa ... --json`, decoded."""
+        return json.loads(self.loa(*arguments, "--json"))
+
+    def provision(self, *arguments: str | Path) -> str:
+        """`loa-provision ...`."""
+        return self.run("loa-provision", *arguments)
+
+    def key(self, person: str) -> Path:
+        """A person's key file."""
+        return self.folder / f"{person}.key"
+
+    # --- steps ---
+
+    def make_controller(self) -> None:
+        """`loa init`, on free ports of this machine."""
+        ports = ("--broker-port", "0", "--https-port", "0")
+        self.loa("init", "--province", "52", "--host", "localhost", "--host", "127.0.0.1", *ports, "--demo-settlements")
+
+    def make_keys(self) -> None:
+        """Two persons of the province at the root, an officer of the commune; each key under its passphrase."""
+        for person, name in (*words.ROOT_PERSONS, words.OFFICER):
+            secret = ("--passphrase-file", self.passphrase)
+            self.provision("key", "new", "--person", person, "--name", name, "--out", self.key(person), *secret)
+
+    def make_trust(self) -> None:
+        """The root, signed by both its persons, and the grants of two communes with the service key of each page button."""
+        (first, first_name), (second, second_name) = words.ROOT_PERSONS
+        roles = f'{{persons = ["{first}", "{second}"], threshold = 2}}'
+        table = f"""area = "52"
+[[persons]]
+id = "{first}"
+name = "{first_name}"
+keys = ["{first}.pub"]
+[[persons]]
+id = "{second}"
+name = "{second_name}"
+keys = ["{second}.pub"]
+[roles]
+root = {roles}
+delegate = {roles}
+placement = {{persons = ["{first}", "{second}"], threshold = 1}}
+"""
+        root = self._paper("root", table)
+        for commune in (words.COMMUNE, words.OTHER_COMMUNE):
+            self._grant(commune, root)
+
+    def _paper(self, name: str, table: str, *more: str | Path) -> Path:
+        source, paper = self.folder / f"{name}.toml", self.folder / f"{name}.json"
+        source.write_text(table)
+        kind = name.partition("-")[0]
+        self.provision(kind, "new", source, "--out", paper, "--areas", self.state / "areas.json")
+        signers = [word for person, _ in words.ROOT_PERSONS for word in ("--key", self.key(person))]
+        self.provision(kind, "sign", paper, *signers, *more, "--passphrase-file", self.passphrase, "--yes")
+        return paper
+
+    def _grant(self, commune: str, root: Path) -> None:
+        service = self.folder / f"service-{commune}.pub"
+        self.loa("service-key", "--area", commune, "--out", service)
+        person = json.loads(service.read_text())["person"]
+        officer, officer_name = words.OFFICER
+        both = f'persons = ["{officer}", "{person}"]'
+        table = f"""area = "{commune}"
+authority = "root"
+until = {time.gmtime().tm_year + 2}-12-31
+[[persons]]
+id = "{officer}"
+name = "{officer_name}"
+keys = ["{officer}.pub"]
+[[persons]]
+id = "{person}"
+name = "Nút khẩn cấp trên trang (khóa dịch vụ)"
+service = true
+keys = ["{service.name}"]
+[[powers]]
+power = "programme"
+persons = ["{officer}"]
+classes = ["normal", "priority"]
+[[powers]]
+power = "station"
+persons = ["{officer}"]
+[[powers]]
+power = "emergency"
+{both}
+sound_max_s = 600
+[[powers]]
+power = "exercise"
+{both}
+sound_max_s = 600
+[[powers]]
+power = "stop"
+{both}
+"""
+        self._paper(f"grant-{commune}", table, "--root", root)
+
+    def import_trust(self) -> None:
+        """Root and grants into the controller, which verifies each."""
+        papers = [self.folder / "root.json", *sorted(self.folder.glob("grant-*.json"))]
+        self.loa("trust", "import", *papers, "--yes")
+
+    def add_nodes(self) -> None:
+        """Three nodes with certificate and placement; the clock of this machine is taken as right."""
+        clock = self.folder / "clock-is-taken-as-right"
+        clock.touch()
+        for number, (name, settlement) in enumerate(words.NODES):
+            out = self.folder / f"node-{number + 1}"
+            sink = f"wav:{self.folder / f'node-{number + 1}.wav'}?max_s=3600"
+            if number == 0 and has_sound_card():
+                sink = f"alsa:default+{sink}"
+            signer = ("--key", self.key(words.ROOT_PERSONS[0][0]), "--passphrase-file", self.passphrase)
+            where = ("--name", name, "--settlement", settlement, "--out", out, "--sink", sink, "--clock", clock)
+            added = self.loa_json("node", "add", *where, *signer)
+            self.nodes.append(added["node"])
+
+    def add_bulletin(self) -> str:
+        """The bulletin's sound into the library; returns its digest."""
+        raw = self.folder / "bulletin.wav"
+        subprocess.run(["espeak-ng", "-v", "vi", "-w", raw, words.BULLETIN], check=True, timeout=STEP_DEADLINE_S)
+        added = self.loa_json("media", "add", raw, "--title", words.BULLETIN_TITLE)
+        return str(added["sha256"])
+
+    def publish_station(self) -> None:
+        """The commune's operating rules: open all day, so that the demo sounds whenever it is run."""
+        table = f"""area = "{words.COMMUNE}"
+[[hours]]
+days = ["MO", "TU", "WE", "TH", "FR", "SA", "SU"]
+from = "00:00"
+to = "24:00"
+"""
+        self._publish("station", table)
+
+    def publish_programme(self, planned_ms: int, sha256: str) -> None:
+        """One bulletin at one instant, signed by the officer who approves it."""
+        local = time.gmtime(planned_ms / 1000 + 7 * 3600)
+        rule = f"FREQ=DAILY;BYHOUR={local.tm_hour};BYMINUTE={local.tm_min};BYSECOND={local.tm_sec}"
+        table = f"""area = "{words.COMMUNE}"
+[[items]]
+title = "{words.BULLETIN_TITLE}"
+rule = "{rule}"
+media = "{sha256}"
+on_interrupt = "drop"
+"""
+        self._publish("programme", table)
+
+    def _publish(self, kind: str, table: str) -> None:
+        source = self.folder / f"{kind}.toml"
+        source.write_text(table)
+        self.loa(kind, "publish", source, "--key", self.key(words.OFFICER[0]), "--passphrase-file", self.passphrase, "--yes")
+
+    def add_officer(self) -> tuple[str, str]:
+        """Somebody who may sign in to the page: name and first password."""
+        added = self.loa_json("people", "add", "canbo", "--full-name", "Cán bộ văn hóa - xã hội xã Phú Túc")
+        return "canbo", str(added["password"])
