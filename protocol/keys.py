@@ -32,7 +32,9 @@ def public_hex(key: Ed25519PrivateKey) -> str:
 
 
 def to_pem(key: Ed25519PrivateKey, passphrase: str | None) -> bytes:
-    """PKCS#8 PEM; encrypted unless `passphrase` is None (a service's or node's key, kept by file rights)."""
+    """PKCS#8 PEM; encrypted unless `passphrase` is None (a service's or node's key, kept by file rights). Raises Malformed."""
+    if passphrase == "":
+        raise Malformed("an empty passphrase protects nothing: give one, or None for a key kept by file rights")
     encryption = NoEncryption() if passphrase is None else BestAvailableEncryption(passphrase.encode())
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
 

@@ -24,7 +24,9 @@ CLOCK_CHANGE: Final = timedelta(hours=3)
 """More than any zone moves its clocks at once: local order and UTC order may differ by that much."""
 WEEKDAYS: Final = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 MAX_A_DAY: Final = 96
-_DAY: Final = re.compile(r"([+-]?[1-5])?(MO|TU|WE|TH|FR|SA|SU)")
+_LOCAL: Final = re.compile(r"[0-9]{8}T[0-9]{6}")
+"""dateutil reads UNTIL=1 as a day of the current month: two nodes would plan differently."""
+_COUNTED_DAY: Final = re.compile(r"[+-]?[1-5](MO|TU|WE|TH|FR|SA|SU)")
 CLASS_RANK: Final = {"normal": 0, "priority": 1, "emergency": 2}
 LEVEL_RANK: Final = {"settlement": 0, "commune": 1, "district": 2, "province": 3, "central": 4}
 
@@ -84,11 +86,26 @@ def _check_parts(parts: Mapping[str, str]) -> None:
     if times > MAX_A_DAY:
         raise Malformed(f"{times} plays a day, at most {MAX_A_DAY}")
     _numbers(parts.get("COUNT", "1"), "COUNT", 1, 1_000_000)
-    interval = max(_numbers(parts.get("INTERVAL", "1"), "INTERVAL", 1, MAX_INTERVAL))
-    if frequency == "DAILY" and interval > 1 and "BYDAY" in parts:
-        raise Malformed("every few days and on weekdays may never meet: say FREQ=WEEKLY")
-    if "BYDAY" in parts and not all(_DAY.fullmatch(day) for day in parts["BYDAY"].split(",")):
-        raise Malformed(f"BYDAY={parts['BYDAY']}: MO to SU, in a month or year with a count of at most 5 before it")
+    if "UNTIL" in parts and ("COUNT" in parts or not _LOCAL.fullmatch(parts["UNTIL"])):
+        raise Malformed("UNTIL is a local time as 20260301T235959, and stands without COUNT")
+    _check_days(frequency, parts)
+
+
+def _check_days(frequency: str, parts: Mapping[str, str]) -> None:
+    """Refuse days that never meet (and lists of weekdays that dateutil reads otherwise than RFC 5545)."""
+    by_day = parts["BYDAY"].split(",") if "BYDAY" in parts else []
+    counted = [day for day in by_day if day not in WEEKDAYS]
+    if not all(_COUNTED_DAY.fullmatch(day) for day in counted) or (counted and frequency not in ("MONTHLY", "YEARLY")):
+        raise Malformed(f"BYDAY={parts['BYDAY']}: MO to SU, in a month or year also with a count of at most 5 before it")
+    if counted and (len(counted) < len(by_day) or "BYMONTHDAY" in parts):
+        raise Malformed(f"BYDAY={parts['BYDAY']}: counted weekdays stand alone")
+    if max(_numbers(parts.get("INTERVAL", "1"), "INTERVAL", 1, MAX_INTERVAL)) > 1:
+        if frequency == "DAILY" and by_day:
+            raise Malformed("every few days and on weekdays may never meet: say FREQ=WEEKLY")
+        if frequency == "MONTHLY" and "BYMONTH" in parts:
+            raise Malformed("every few months and in named months may never meet: say one of the two")
+    if frequency in ("MONTHLY", "YEARLY") and not by_day and "BYMONTHDAY" not in parts:
+        raise Malformed(f"{frequency} asks for the day: BYDAY or BYMONTHDAY")
     months = _numbers(parts.get("BYMONTH", "1,2,3,4,5,6,7,8,9,10,11,12"), "BYMONTH", 1, 12)
     days = _numbers(parts.get("BYMONTHDAY", "1"), "BYMONTHDAY", -31, 31)
     longest = max(LONGEST_MONTH[month - 1] for month in months)

@@ -304,7 +304,8 @@ def _judge_incident(mark: OrderMark, incident: str, trust: Trust, seen: Seen) ->
         raise NotEmpowered(f"these signers may not touch incident {incident}, which others of a wider area opened")
     if mark.op == "START":
         held = (old for old in seen.orders.values() if old.incident == incident and may_stop(old, mark, trust))
-        newest = max((old.seq for old in held if (old.op, old.seq) != ("STOP", mark.seq)), default=-1)  # ties: see the STOP rule
+        closing = (old.seq for old in held if old.op != "LIFT" and (old.op, old.seq) != ("STOP", mark.seq))  # ties: the STOP rule
+        newest = max(closing, default=-1)
         if mark.seq <= newest:
             raise Superseded(f"incident {incident} is already at {newest}")
 

@@ -1,12 +1,8 @@
 """Every golden vector says what the contract says, and the file is what its maker makes."""
 
-import sys
 from collections import Counter
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from protocol import errors
 from protocol.messages import KIND_OF_TYPE, TYPES

@@ -226,6 +226,12 @@ def stops() -> list[Case]:
             step(WARNING),
         ),
         case(
+            "lift-before-start",
+            "a LIFT that overtook it holds no START back",
+            step(signed(lift(HAMLET, COMMUNE, later), "c1")),
+            step(WARNING),
+        ),
+        case(
             "lift-revives-nothing",
             "after a LIFT the stopped START stays stopped",
             step(all_gone),
