@@ -1,7 +1,89 @@
 """The officer's page: every route of it, for the HTTPS application to mount."""
 
 from typing import Final
+from urllib.parse import quote
 
+from litestar import Request, Response, Router
+from litestar.datastructures import CacheControlHeader, State
+from litestar.response import Redirect
+from litestar.static_files import create_static_files_router
 from litestar.types import ControllerRouterHandler
 
-routes: Final[list[ControllerRouterHandler]] = []
+from controller.errors import Refused
+from controller.web import emergency, events, incident, lists, login
+from controller.web.frame import wrong
+from controller.web.render import HEADERS, STATIC, drawn, go
+from controller.web.texts import say
+from controller.web.visitor import LoginNeeded, PasswordNeeded, StaleForm, establish, signed_in, tongue_of, visitor_of
+
+MOST_FORM_BYTES: Final = 65_536
+
+
+def _to_login(request: Request[None, None, State], _: LoginNeeded) -> Response[str] | Redirect:
+    """Ask for a login, and come back afterwards.
+
+    A link in a message opens the page from another site, and then the browser keeps back our strict cookie although the officer is
+    logged in. Such a request is answered with a page that asks for itself once more, which is then our own asking.
+    """
+    if request.method == "GET" and request.headers.get("sec-fetch-site") == "cross-site":
+        again = drawn("bounce.html", tongue_of(request))
+        return Response(content=str(again), media_type="text/html", headers=HEADERS)
+    here = f"{request.url.path}?{request.url.query}" if request.url.query else request.url.path
+    return go(f"/login?next_path={quote(here, safe='')}" if request.method == "GET" and here != "/" else "/login")
+
+
+def _to_password(_: Request[None, None, State], __: PasswordNeeded) -> Redirect:
+    return go("/password")
+
+
+def _stale(request: Request[None, None, State], _: StaleForm) -> Response[str]:
+    onward = request.url.path if request.url.path in {"/login", "/stop", "/password"} else "/"
+    return wrong(request, say("wrong.form", visitor_of(request).tongue), 403, onward)
+
+
+def _refused(request: Request[None, None, State], error: Refused) -> Response[str]:
+    return wrong(request, login.sentence_of(error, request), error.status)
+
+
+_everybody: Final = Router(
+    "/",
+    guards=[establish],
+    route_handlers=[login.login_form, login.login, login.language, events.events],
+    exception_handlers={StaleForm: _stale, Refused: _refused},
+    request_max_body_size=MOST_FORM_BYTES,
+    include_in_schema=False,
+)
+_officers: Final = Router(
+    "/",
+    guards=[establish, signed_in],
+    route_handlers=[
+        login.logout,
+        login.password_form,
+        login.password,
+        lists.home,
+        lists.plays_of_day,
+        lists.refused,
+        lists.programmes,
+        emergency.choose,
+        emergency.write_form,
+        emergency.write,
+        emergency.review,
+        emergency.confirm,
+        incident.incidents,
+        incident.incident,
+        incident.stop_incident,
+        incident.lift_incident,
+        incident.stop_form,
+        incident.stop_area,
+    ],
+    exception_handlers={LoginNeeded: _to_login, PasswordNeeded: _to_password, StaleForm: _stale, Refused: _refused},
+    request_max_body_size=MOST_FORM_BYTES,
+    include_in_schema=False,
+)
+_static: Final = create_static_files_router(
+    path="/static",
+    directories=[STATIC],
+    cache_control=CacheControlHeader(max_age=31_536_000, immutable=True),
+    include_in_schema=False,
+)
+routes: Final[list[ControllerRouterHandler]] = [_everybody, _officers, _static]

@@ -1,0 +1,76 @@
+"""What moves while an officer looks: nodes, the rows of an incident, the STOP bar. Drawn alike for page and stream."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from controller.actions import emergencies, nodes, status
+from controller.actions.views import IncidentView, NodeView
+from controller.parts import Parts
+from controller.web.render import Part, drawn
+from controller.web.shown import plain
+from controller.web.texts import Tongue, say
+
+SHOWN_NODES: Final = 200
+ACTIVE: Final = frozenset({"waiting", "sounding"})
+RECENT_MS: Final = 7 * 3_600_000
+"""An order may be accepted for six hours; what is older than that and a bit cannot begin to sound any more."""
+STATES: Final = ("none", "sent", "received", "sounding", "ended", "stopped", "refused")
+
+
+async def active(parts: Parts) -> list[IncidentView]:
+    """Incidents that sound or may still begin to, newest first."""
+    found = await emergencies.incidents(parts, parts.now_ms() - RECENT_MS)
+    return [incident for incident in found if incident.op == "START" and incident.state in ACTIVE]
+
+
+def active_parts(incidents: Iterable[IncidentView], tongue: Tongue, token: str) -> list[Part]:
+    """The STOP bar: one piece an incident."""
+    return [Part(f"active-{one.incident}", drawn("part_active.html", tongue, incident=one, token=token)) for one in incidents]
+
+
+async def troubles(parts: Parts, tongue: Tongue) -> list[str]:
+    """What is wrong with the controller itself, in words."""
+    now = await status.now(parts)
+    found = [] if now.broker_connected else [say("trouble.broker", tongue)]
+    return [*found, say("trouble.signer", tongue)] if now.signer_trouble else found
+
+
+def matching(found: Sequence[NodeView], q: str) -> list[NodeView]:
+    """Nodes whose name or place holds the words, accents aside."""
+    words = plain(q)
+    return [one for one in found if words in plain(f"{one.name} {one.settlement_name} {one.commune_name} {one.id}")]
+
+
+async def node_parts(parts: Parts, q: str, tongue: Tongue) -> tuple[list[Part], list[Part], int]:
+    """The summary line, the cards (worst first, at most 200), and how many nodes there are."""
+    everyone = [one for one in await nodes.overview(parts) if not one.retired]
+    chosen = matching(everyone, q) if q else everyone
+    cards = [Part(f"node-{one.id}", drawn("part_node.html", tongue, node=one)) for one in chosen[:SHOWN_NODES]]
+    line = drawn(
+        "part_summary.html",
+        tongue,
+        total=len(everyone),
+        counts=[sum(one.severity == severity for one in everyone) for severity in range(4)],
+        sounding=sum(one.sounding is not None for one in everyone),
+        shown=len(cards),
+        q=q,
+    )
+    return [Part("summary-line", line)], cards, len(everyone)
+
+
+def incident_parts(incident: IncidentView, tongue: Tongue, token: str) -> dict[str, list[Part]]:
+    """The live regions of an incident's page: how many nodes are how far, what can be done, one row a node."""
+    steps = [(state, sum(row.state == state for row in incident.rows)) for state in STATES]
+    always = {"sent", "received", "sounding", "ended"}
+    return {
+        "steps": [
+            Part(
+                "steps-now",
+                drawn(
+                    "part_steps.html", tongue, incident=incident, steps=[step for step in steps if step[1] or step[0] in always]
+                ),
+            )
+        ],
+        "acts": [Part("acts-now", drawn("part_acts.html", tongue, incident=incident, token=token))],
+        "rows": [Part(f"row-{row.node}", drawn("part_row.html", tongue, row=row)) for row in incident.rows],
+    }

@@ -1,0 +1,85 @@
+"""An incident as it happens, one row a node; and STOP and LIFT, of an incident or of everything in an area."""
+
+from typing import Final
+
+from litestar import Request, Response, get, post
+from litestar.datastructures import State
+from litestar.response import Redirect
+
+from controller.actions import emergencies
+from controller.errors import Refused
+from controller.web import board, places, written
+from controller.web.frame import page
+from controller.web.render import go, joined
+from controller.web.texts import say
+from controller.web.visitor import parts_of, visitor_of
+
+LISTED_MS: Final = 90 * 86_400_000
+
+
+@get("/incidents")
+async def incidents(request: Request[None, None, State]) -> Response[str]:
+    """The last 90 days, newest first."""
+    parts = parts_of(request)
+    return await page(request, "incidents.html", incidents=await emergencies.incidents(parts, parts.now_ms() - LISTED_MS))
+
+
+@get("/incident/{incident_id:str}")
+async def incident(request: Request[None, None, State], incident_id: str) -> Response[str]:
+    """One incident, live."""
+    visitor = visitor_of(request)
+    found = await emergencies.progress(parts_of(request), incident_id)
+    regions = board.incident_parts(found, visitor.tongue, visitor.token)
+    return await page(
+        request,
+        "incident.html",
+        mode="exercise" if found.kind == "exercise" else "live",
+        events=f"/events?incident={incident_id}",
+        incident=found,
+        steps=joined(regions["steps"]),
+        acts=joined(regions["acts"]),
+        rows=regions["rows"],
+        known_langs=written.LANGS,
+    )
+
+
+@post("/incident/{incident_id:str}/stop", status_code=303)
+async def stop_incident(request: Request[None, None, State], incident_id: str) -> Redirect:
+    """STOP this incident everywhere it sounds."""
+    form = await request.form()
+    reason = written.tidy(form.get("reason", ""))[:300]
+    await emergencies.stop(parts_of(request), visitor_of(request).actor, incident_id, (), reason)
+    return go(f"/incident/{incident_id}")
+
+
+@post("/incident/{incident_id:str}/lift", status_code=303)
+async def lift_incident(request: Request[None, None, State], incident_id: str) -> Redirect:
+    """Let sound through again where this incident was stopped (or the area, when the STOP was of a whole area)."""
+    parts, actor = parts_of(request), visitor_of(request).actor
+    stopped = await emergencies.progress(parts, incident_id)
+    whole_area = stopped.op != "START"
+    lifted = await emergencies.lift(parts, actor, None if whole_area else incident_id, stopped.areas if whole_area else ())
+    return go(f"/incident/{lifted.incident}")
+
+
+@get("/stop")
+async def stop_form(request: Request[None, None, State], q: str = "", area: str = "") -> Response[str]:
+    """STOP of a whole area: choose it, then one press."""
+    parts = parts_of(request)
+    chosen = await places.find(parts, area) if area else None
+    found = [] if chosen else await places.search(parts, q) if q.strip() else await places.offered(parts)
+    return await page(request, "stop.html", q=q, chosen=chosen, places=found, onward="/stop")
+
+
+@post("/stop", status_code=303)
+async def stop_area(request: Request[None, None, State]) -> Redirect:
+    """STOP everything in an area, or lift that."""
+    form = await request.form()
+    parts, visitor = parts_of(request), visitor_of(request)
+    place = await places.find(parts, str(form.get("area", "")))
+    if place is None:
+        raise Refused(say("wrong.area", visitor.tongue), code="no-area", status=404)
+    reason = written.tidy(form.get("reason", ""))[:300]
+    act = emergencies.lift if form.get("do") == "lift" else emergencies.stop
+    done = await act(parts, visitor.actor, None, place.areas, reason)
+    return go(f"/incident/{done.incident}")

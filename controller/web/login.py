@@ -1,0 +1,125 @@
+"""Coming in and going out: login with its back-off, the first password, the language."""
+
+from typing import Final
+
+from litestar import Request, Response, get, post
+from litestar.datastructures import State
+from litestar.response import Redirect
+
+from controller.actions import people
+from controller.actions.views import Session
+from controller.errors import Refused
+from controller.web.frame import page
+from controller.web.render import go, local
+from controller.web.texts import TONGUES, say
+from controller.web.visitor import (
+    SESSION_COOKIE,
+    VISIT_COOKIE,
+    Asked,
+    dropped_cookie,
+    parts_of,
+    sealed_cookie,
+    tongue_cookie,
+    visitor_of,
+)
+
+LEAST_LETTERS: Final = 10
+
+
+def _with_session(answer: Redirect, session: Session) -> Redirect:
+    answer.set_cookie(sealed_cookie(SESSION_COOKIE, session.token))
+    answer.set_cookie(dropped_cookie(VISIT_COOKIE))
+    return answer
+
+
+@get("/login")
+async def login_form(request: Request[None, None, State], next_path: str = "/") -> Response[str] | Redirect:
+    """The login form; who is in already goes on."""
+    if visitor_of(request).session is not None:
+        return go(local(next_path))
+    return await page(request, "login.html", problem="", name="", next=local(next_path))
+
+
+@post("/login", status_code=200)
+async def login(request: Request[None, None, State]) -> Response[str] | Redirect:
+    """Let someone in, or say why not; never which of name and password was wrong."""
+    form = await request.form()
+    name, onward = str(form.get("name", "")).strip(), local(str(form.get("next", "/")))
+    tongue = visitor_of(request).tongue
+    try:
+        session = await people.login(parts_of(request), name, str(form.get("password", "")))
+    except Refused as error:
+        return await _again(request, sentence_of(error, request), name, onward, error.status)
+    if session is None:
+        return await _again(request, say("login.wrong", tongue), name, onward, 401)
+    return _with_session(go("/password" if session.person.must_change else onward), session)
+
+
+async def _again(request: Asked, problem: str, name: str, onward: str, status: int) -> Response[str]:
+    return await page(request, "login.html", status=status, problem=problem, name=name, next=onward)
+
+
+def sentence_of(error: Refused, request: Asked) -> str:
+    """What was refused, in the visitor's language where the page knows the words, else as the act said it."""
+    tongue = visitor_of(request).tongue
+    wait_s = getattr(error, "wait_s", None)
+    if wait_s is not None:
+        return say("login.wait", tongue, seconds=wait_s)
+    return error.sentence
+
+
+@post("/logout", status_code=303)
+async def logout(request: Request[None, None, State]) -> Redirect:
+    """End this session."""
+    session = visitor_of(request).session
+    if session is not None:
+        await people.logout(parts_of(request), session.token)
+    answer = go("/login")
+    answer.set_cookie(dropped_cookie(SESSION_COOKIE))
+    return answer
+
+
+@post("/language", status_code=303)
+async def language(request: Request[None, None, State]) -> Redirect:
+    """Switch the page's language and return to where the switch was pressed."""
+    form = await request.form()
+    chosen = str(form.get("tongue", ""))
+    answer = go(local(str(form.get("back", "/"))))
+    for tongue in TONGUES:
+        if tongue == chosen:
+            answer.set_cookie(tongue_cookie(tongue))
+    return answer
+
+
+@get("/password")
+async def password_form(request: Request[None, None, State]) -> Response[str]:
+    """The form for a new password."""
+    return await page(request, "password.html", problem="", must=visitor_of(request).must_change)
+
+
+@post("/password", status_code=200)
+async def password(request: Request[None, None, State]) -> Response[str] | Redirect:
+    """Change the visitor's own password; every other session of this person ends."""
+    form = await request.form()
+    visitor, parts = visitor_of(request), parts_of(request)
+    old, new, again = (str(form.get(field, "")) for field in ("old", "new", "again"))
+    problem = ""
+    if new != again:
+        problem = "password.differ"
+    elif len(new) < LEAST_LETTERS:
+        problem = "password.short"
+    elif new == old:
+        problem = "password.same"
+    if problem:
+        return await _password_again(request, say(problem, visitor.tongue))
+    name = visitor.actor.name
+    try:
+        await people.change_password(parts, name, old, new)
+        session = await people.login(parts, name, new)
+    except Refused as error:
+        return await _password_again(request, sentence_of(error, request))
+    return _with_session(go("/"), session) if session is not None else go("/login")
+
+
+async def _password_again(request: Asked, problem: str) -> Response[str]:
+    return await page(request, "password.html", status=422, problem=problem, must=visitor_of(request).must_change)

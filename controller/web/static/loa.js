@@ -1,0 +1,178 @@
+// The page without this file still works (forms and reloads). This adds: clocks, live rows, and hold-to-confirm.
+"use strict";
+
+const body = document.body;
+const filled = (template, value) => template.replace("#", value);
+const pad = (n) => String(n).padStart(2, "0");
+const clockOf = (ms) => {
+  const at = new Date(ms);
+  return `${pad(at.getHours())}:${pad(at.getMinutes())}:${pad(at.getSeconds())}`;
+};
+
+// --- time: the viewer's clock beside the server's ---------------------------------------------------------------
+const APART_MS = 30000;
+let serverAheadMs = Number(body.dataset.now) - Date.now();
+
+function heardServer(nowMs) {
+  serverAheadMs = nowMs - Date.now();
+  const apart = document.getElementById("apart");
+  apart.hidden = Math.abs(serverAheadMs) < APART_MS;
+  apart.textContent = filled(body.dataset.apart, Math.round(Math.abs(serverAheadMs) / 1000));
+}
+
+function ago(ms) {
+  const seconds = Math.max(0, Math.floor((Date.now() + serverAheadMs - ms) / 1000));
+  if (seconds < 120) return filled(body.dataset.seconds, seconds);
+  if (seconds < 7200) return filled(body.dataset.minutes, Math.floor(seconds / 60));
+  return filled(body.dataset.hours, Math.floor(seconds / 3600));
+}
+
+function tick() {
+  for (const spot of document.querySelectorAll("[data-clock]")) spot.textContent = clockOf(Date.now());
+  for (const spot of document.querySelectorAll("[data-ago]")) {
+    if (spot.dataset.ago) spot.textContent = `(${ago(Number(spot.dataset.ago))})`;
+  }
+}
+
+for (const spot of document.querySelectorAll("[data-yours]")) spot.hidden = false;
+heardServer(Number(body.dataset.now));
+tick();
+setInterval(tick, 1000);
+
+// --- live regions: each child has an id; only what changed is sent ------------------------------------------------
+function drawn(html) {
+  const holder = document.createElement("template");
+  holder.innerHTML = html;
+  return holder.content.firstElementChild;
+}
+
+function busy(element) {
+  return element.matches("details[open]") || element.querySelector("details[open]") || element.contains(document.activeElement);
+}
+
+const KEPT_WHILE_OPEN = new Set(["active", "acts"]);
+
+function patch(region, change) {
+  const place = document.querySelector(`[data-live="${region}"]`);
+  if (!place) return;
+  for (const child of [...place.children]) if (!change.order.includes(child.id)) child.remove();
+  for (const [id, html] of Object.entries(change.html)) {
+    const old = document.getElementById(id);
+    if (!old) place.append(drawn(html));
+    else if (!KEPT_WHILE_OPEN.has(region) || !busy(old)) old.replaceWith(drawn(html));
+  }
+  change.order.forEach((id, index) => {
+    const child = document.getElementById(id);
+    if (child && place.children[index] !== child) place.insertBefore(child, place.children[index]);
+  });
+  tick();
+}
+
+// --- the stream: silent for too long is stale, and says so --------------------------------------------------------
+const STALE_MS = 15000;
+const RETRY_MS = 3000;
+let stream = null;
+let heardMs = Date.now();
+let ended = false;
+
+function stale(sentence) {
+  const spot = document.getElementById("stale");
+  spot.hidden = !sentence;
+  if (sentence && spot.textContent !== sentence) spot.textContent = sentence;
+  document.documentElement.classList.toggle("is-stale", Boolean(sentence));
+}
+
+function listen() {
+  if (stream) stream.close();
+  stream = new EventSource(body.dataset.events);
+  stream.addEventListener("regions", (event) => {
+    const news = JSON.parse(event.data);
+    heardMs = Date.now();
+    stale("");
+    heardServer(news.now);
+    for (const [region, change] of Object.entries(news.regions)) patch(region, change);
+  });
+  stream.addEventListener("ended", () => {
+    ended = true;
+    stream.close();
+    stale(body.dataset.ended);
+  });
+  // A refused or broken stream may be closed for good by the browser: start another one.
+  stream.onerror = () => {
+    if (Date.now() - heardMs > RETRY_MS) stale(filled(body.dataset.lost, clockOf(heardMs)));
+  };
+}
+
+if (body.dataset.events) {
+  listen();
+  setInterval(() => {
+    if (ended) return;
+    if (stream.readyState === EventSource.CLOSED) listen();
+    if (Date.now() - heardMs > STALE_MS) stale(filled(body.dataset.lost, clockOf(heardMs)));
+  }, RETRY_MS);
+  window.addEventListener("pagehide", () => stream.close());
+  window.addEventListener("pageshow", (event) => { if (event.persisted) listen(); });
+}
+
+// --- hold to confirm ----------------------------------------------------------------------------------------------
+const hold = document.getElementById("hold");
+if (hold) {
+  const form = hold.form;
+  const typed = document.getElementById("typed");
+  const words = hold.querySelector(".words");
+  const asks = words.textContent;
+  const needMs = Number(hold.dataset.holdMs);
+  let beganMs = 0;
+  let timer = 0;
+  let sent = false;
+
+  const release = () => {
+    if (sent) return;
+    clearTimeout(timer);
+    beganMs = 0;
+    hold.classList.remove("held");
+    words.textContent = asks;
+  };
+  const send = () => {
+    sent = true;
+    form.elements.held_ms.value = String(Math.round(performance.now() - beganMs));
+    words.textContent = hold.dataset.sending;
+    if (navigator.vibrate) navigator.vibrate(80);
+    form.requestSubmit();
+  };
+  const press = (event) => {
+    if (beganMs || sent) return;
+    event.preventDefault();
+    if (!form.reportValidity()) return;
+    beganMs = performance.now();
+    hold.classList.add("held");
+    words.textContent = hold.dataset.holding;
+    timer = setTimeout(send, needMs);
+  };
+  typed.open = false;
+  hold.hidden = false;
+  hold.addEventListener("pointerdown", (event) => { if (event.button === 0) { hold.setPointerCapture(event.pointerId); press(event); } });
+  for (const name of ["pointerup", "pointercancel", "lostpointercapture", "blur"]) hold.addEventListener(name, release);
+  hold.addEventListener("keydown", (event) => { if (event.key === " " || event.key === "Enter") press(event); });
+  hold.addEventListener("keyup", release);
+  hold.addEventListener("contextmenu", (event) => event.preventDefault());
+}
+
+// --- forms: one press, one request; how many letters ----------------------------------------------------------------
+for (const form of document.forms) {
+  if (form.method !== "post") continue;
+  form.addEventListener("submit", (event) => {
+    if (form.dataset.sent) event.preventDefault();
+    form.dataset.sent = "1";
+  });
+}
+window.addEventListener("pageshow", () => { for (const form of document.forms) delete form.dataset.sent; });
+
+for (const area of document.querySelectorAll("textarea[data-count]")) {
+  const count = document.createElement("p");
+  count.className = "hint count-letters";
+  area.after(count);
+  const show = () => { count.textContent = filled(area.dataset.count, area.value.length); };
+  area.addEventListener("input", show);
+  show();
+}

@@ -1,0 +1,213 @@
+"""Every word that the page shows of itself, in Vietnamese and English: key -> (vi, en). Placeholders are the same in both."""
+
+from typing import Final, Literal
+
+from controller.web.texts_emergency import EMERGENCY, INCIDENT, REVIEW
+
+Tongue = Literal["vi", "en"]
+TONGUES: Final[tuple[Tongue, ...]] = ("vi", "en")
+
+_FRAME: Final = {
+    "app.name": ("Loa truyền thanh", "Public address"),
+    "app.skip": ("Tới nội dung", "Skip to content"),
+    "nav.home": ("Cụm loa", "Clusters"),
+    "nav.emergency": ("Khẩn cấp", "Emergency"),
+    "nav.incidents": ("Các lần phát", "Incidents"),
+    "nav.plays": ("Nhật ký phát", "Plays"),
+    "nav.programmes": ("Chương trình", "Programmes"),
+    "nav.refusals": ("Lệnh bị từ chối", "Refused orders"),
+    "nav.stop_area": ("Dừng cả khu vực", "Stop a whole area"),
+    "nav.password": ("Đổi mật khẩu", "Change password"),
+    "nav.logout": ("Đăng xuất", "Log out"),
+    "nav.more": ("Thêm", "More"),
+    "nav.other_tongue": ("English", "Tiếng Việt"),
+    "clock.yours": ("Giờ máy của bạn", "Your time"),
+    "clock.server": ("Giờ máy chủ", "Server time"),
+    "clock.apart": (
+        "Giờ máy của bạn lệch giờ máy chủ {seconds} giây. Giờ ghi trên trang là giờ máy chủ.",
+        "Your clock differs from the server's by {seconds} s. Times on this page are the server's.",
+    ),
+    "stale.lost": (
+        "Mất kết nối với máy chủ từ {at}. Những gì đang hiện có thể đã cũ. Đang nối lại…",
+        "No connection to the server since {at}. What you see may be old. Reconnecting…",
+    ),
+    "stale.login": ("Phiên làm việc đã hết. Hãy đăng nhập lại.", "Your session has ended. Log in again."),
+    "live.on": ("Trực tiếp", "Live"),
+    "live.off": ("Không trực tiếp: tải lại trang để xem mới", "Not live: reload the page for news"),
+    "back": ("Quay lại", "Back"),
+    "cancel": ("Không, quay lại", "No, go back"),
+    "search": ("Tìm", "Search"),
+    "show_all": ("Xem tất cả", "Show all"),
+    "ago.seconds": ("{n} giây trước", "{n} s ago"),
+    "ago.minutes": ("{n} phút trước", "{n} min ago"),
+    "ago.hours": ("{n} giờ trước", "{n} h ago"),
+    "never": ("chưa bao giờ", "never"),
+    "unknown": ("chưa rõ", "not known"),
+}
+
+_LOGIN: Final = {
+    "login.title": ("Đăng nhập", "Log in"),
+    "login.name": ("Tên đăng nhập", "User name"),
+    "login.password": ("Mật khẩu", "Password"),
+    "login.go": ("Đăng nhập", "Log in"),
+    "login.wrong": (
+        "Tên đăng nhập hoặc mật khẩu không đúng. Kiểm tra lại rồi thử lần nữa.",
+        "User name or password is wrong. Check both and try again.",
+    ),
+    "login.wait": (
+        "Đã thử sai nhiều lần. Hãy đợi {seconds} giây rồi thử lại.",
+        "Too many wrong attempts. Wait {seconds} s, then try again.",
+    ),
+    "login.again": ("Hãy đăng nhập để tiếp tục.", "Log in to go on."),
+    "login.first": (
+        "Mật khẩu lần đầu do người quản trị đưa cho bạn.",
+        "The first password is given to you by the operator.",
+    ),
+    "password.title": ("Đổi mật khẩu", "Change password"),
+    "password.must": (
+        "Đây là mật khẩu được cấp lần đầu. Hãy đặt mật khẩu của riêng bạn trước khi dùng trang này.",
+        "This is the first password you were given. Choose your own before you use this page.",
+    ),
+    "password.old": ("Mật khẩu hiện nay", "Present password"),
+    "password.new": ("Mật khẩu mới (ít nhất 10 ký tự)", "New password (at least 10 characters)"),
+    "password.again": ("Nhập lại mật khẩu mới", "New password again"),
+    "password.go": ("Đổi mật khẩu", "Change password"),
+    "password.differ": ("Hai lần nhập mật khẩu mới không giống nhau.", "The two new passwords differ."),
+    "password.short": ("Mật khẩu mới phải có ít nhất 10 ký tự.", "The new password needs at least 10 characters."),
+    "password.same": ("Mật khẩu mới phải khác mật khẩu hiện nay.", "The new password must differ from the present one."),
+    "password.wrong": ("Mật khẩu hiện nay không đúng.", "The present password is wrong."),
+    "password.done": ("Đã đổi mật khẩu.", "Password changed."),
+}
+
+_HOME: Final = {
+    "home.title": ("Các cụm loa", "Loudspeaker clusters"),
+    "home.none": (
+        "Chưa có cụm loa nào. Người quản trị ghi danh cụm loa bằng lệnh «loa node enrol».",
+        "No clusters yet. The operator enrols one with «loa node enrol».",
+    ),
+    "home.none_found": ("Không có cụm loa nào khớp với «{q}».", "No cluster matches «{q}»."),
+    "home.filter": ("Lọc theo tên cụm loa, thôn, buôn, xã", "Filter by cluster, settlement or commune"),
+    "home.total": ("{n} cụm loa", "{n} clusters"),
+    "home.sounding": ("{n} đang phát", "{n} sounding"),
+    "home.cut": (
+        "Chỉ hiện {shown} cụm loa xấu nhất trong {n}. Hãy lọc để thấy cụm khác.",
+        "Only the worst {shown} of {n} clusters are shown. Filter to see others.",
+    ),
+    "severity.3": ("Không liên lạc được", "Out of reach"),
+    "severity.2": ("Có lỗi", "Fault"),
+    "severity.1": ("Cần chú ý", "Attention"),
+    "severity.0": ("Bình thường", "Normal"),
+    "node.device_time": ("Giờ thiết bị", "Device time"),
+    "node.heard": ("Tin cuối", "Last heard"),
+    "node.clock.good": ("đồng hồ đúng", "clock good"),
+    "node.clock.holdover": ("đồng hồ tự chạy, chưa đối chiếu lại", "clock running on its own"),
+    "node.clock.attested": ("giờ được xác nhận, chỉ dùng cho lệnh khẩn cấp", "attested time, for emergency orders only"),
+    "node.clock.unknown": (
+        "chưa biết giờ đúng: chương trình hẹn giờ không phát",
+        "time not known: nothing scheduled plays",
+    ),
+    "node.offset": ("lệch {seconds} giây", "off by {seconds} s"),
+    "node.sounding": ("Đang phát", "Sounding"),
+    "node.refused": ("Đã từ chối {n} lệnh", "Refused {n} orders"),
+    "node.version": ("Phiên bản", "Version"),
+    "node.old_set": ("chưa giữ đủ tài liệu mới nhất", "does not hold the newest documents yet"),
+}
+
+
+_LISTS: Final = {
+    "plays.title": ("Nhật ký phát", "What was played"),
+    "plays.day": ("Ngày", "Day"),
+    "plays.none": ("Không có lượt phát nào trong ngày {day}.", "Nothing was played on {day}."),
+    "plays.planned": ("hẹn {at}", "planned {at}"),
+    "plays.level": ("mức âm {dbfs} dBFS", "level {dbfs} dBFS"),
+    "plays.silent": ("có {seconds} giây không ra tiếng", "{seconds} s without sound"),
+    "plays.prev": ("Ngày trước", "Day before"),
+    "plays.next": ("Ngày sau", "Day after"),
+    "ending.played": ("Phát đủ", "Played whole"),
+    "ending.cut": ("Đứt quãng (mất điện hoặc khởi động lại)", "Cut (power or restart)"),
+    "ending.interrupted": ("Nhường cho khẩn cấp", "Gave way to an emergency"),
+    "ending.stopped": ("Bị dừng", "Stopped"),
+    "ending.failed": ("Hỏng", "Failed"),
+    "ending.skipped": ("Bỏ qua", "Skipped"),
+    "ending.max": ("Hết thời lượng cho phép", "Longest allowed time reached"),
+    "purpose.routine": ("Bản tin thường", "Ordinary bulletin"),
+    "purpose.live": ("Khẩn cấp", "Emergency"),
+    "purpose.exercise": ("Diễn tập", "Exercise"),
+    "refusals.title": ("Lệnh bị từ chối", "Refused orders"),
+    "refusals.help": (
+        "Mỗi dòng là một lệnh hay tài liệu mà cụm loa không nghe theo. Nếu bạn không gửi nó, có thể ai đó đang thử phá: hãy báo người quản trị.",
+        "Each line is an order or document that a cluster did not obey. If it was not yours, someone may be trying to break in: tell the operator.",
+    ),
+    "refusals.controller": ("Máy chủ", "Controller"),
+    "refusals.none": ("Chưa có lệnh nào bị từ chối.", "Nothing was refused so far."),
+    "refusals.count": ("{n} lần", "{n} times"),
+    "refusals.span": ("từ {first} đến {last}", "from {first} to {last}"),
+    "programmes.title": ("Chương trình đang có hiệu lực", "Programmes in force"),
+    "programmes.none": ("Chưa có chương trình nào đang có hiệu lực.", "No programme is in force."),
+    "programmes.until": ("Có hiệu lực từ {first} đến {last}", "In force from {first} to {last}"),
+    "programmes.signed": ("Người duyệt: {names}", "Approved by: {names}"),
+    "programmes.empty": ("Không có bản tin nào (đã rút).", "No bulletins (withdrawn)."),
+    "programmes.not_today": ("hôm nay không phát", "not today"),
+    "programmes.readonly": (
+        "Chỉ xem. Chương trình được duyệt và ký bằng lệnh «loa programme».",
+        "Read only. Programmes are approved and signed with «loa programme».",
+    ),
+    "class.normal": ("thông thường", "normal"),
+    "class.priority": ("ưu tiên", "priority"),
+    "class.emergency": ("khẩn cấp", "emergency"),
+    "reason.malformed": ("bị hỏng hoặc sai dạng", "malformed"),
+    "reason.wrong-type": ("sai loại", "wrong type"),
+    "reason.bad-signature": ("chữ ký không hợp lệ", "bad signature"),
+    "reason.not-mine": ("không phải cho cụm loa này", "not for this cluster"),
+    "reason.not-empowered": ("người ký không có quyền", "signer not empowered"),
+    "reason.too-few-persons": ("chưa đủ số người ký", "too few signers"),
+    "reason.from-future": ("ghi thời điểm ở tương lai", "dated in the future"),
+    "reason.superseded": ("lệnh cũ, đã có lệnh mới hơn", "old, a newer one is held"),
+    "reason.equivocation": ("hai nội dung khác nhau dưới cùng một số lệnh: BÁO ĐỘNG", "two contents under one identity: ALARM"),
+    "reason.stopped": ("đã có lệnh dừng", "covered by a STOP"),
+    "reason.expired": ("quá hạn hoặc chưa tới giờ", "expired or not yet valid"),
+    "reason.clock-unusable": ("cụm loa chưa biết giờ đúng", "the cluster does not know the time"),
+    "reason.not-read": ("phiên bản cụm loa chưa đọc được", "not read by this version"),
+    "reason.refused": ("bị từ chối", "refused"),
+}
+
+_WRONG: Final = {
+    "wrong.onward": ("Tiếp tục", "Go on"),
+    "trouble.broker": (
+        "Máy chủ đang mất kết nối với bộ chuyển lệnh: lệnh chưa tới được cụm loa nào. Báo ngay người quản trị.",
+        "The controller has no connection to the broker: orders reach no cluster. Tell the operator at once.",
+    ),
+    "trouble.signer": (
+        "Bộ ký lệnh không trả lời: chưa phát được và chưa dừng được từ trang này. Báo ngay người quản trị.",
+        "The signer does not answer: this page can neither start nor stop. Tell the operator at once.",
+    ),
+    "wrong.title": ("Không làm được", "That did not work"),
+    "wrong.form": (
+        "Biểu mẫu này đã cũ, nên chưa làm gì cả. Mở lại trang rồi làm lần nữa.",
+        "This form is out of date, so nothing was done. Open the page again and repeat.",
+    ),
+    "wrong.area": ("Không có khu vực này. Hãy chọn lại.", "There is no such area. Choose again."),
+    "wrong.incident": ("Không có lần phát này.", "There is no such incident."),
+    "wrong.draft": (
+        "Bản soạn này đã hết hạn hoặc đã phát rồi. Xem danh sách các lần phát; nếu chưa phát, hãy soạn lại.",
+        "This draft has expired or was already started. Look at the incidents; if it is not there, write it again.",
+    ),
+    "wrong.day": ("Ngày ghi không đúng dạng ngày/tháng/năm.", "The day is not written as day/month/year."),
+}
+
+
+TEXTS: Final[dict[str, tuple[str, str]]] = {
+    **_FRAME,
+    **_LOGIN,
+    **_HOME,
+    **INCIDENT,
+    **EMERGENCY,
+    **REVIEW,
+    **_LISTS,
+    **_WRONG,
+}
+
+
+def say(key: str, tongue: Tongue, **values: object) -> str:
+    """The words of a key in this language, with its placeholders filled. A missing key is our bug (KeyError)."""
+    return TEXTS[key][TONGUES.index(tongue)].format(**values)
