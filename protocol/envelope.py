@@ -243,10 +243,7 @@ def peek(raw: bytes) -> tuple[str, int]:
 def payload_of(raw: bytes) -> Sealed:
     """The payload of bytes that passed `unseal` before they were stored. Raises Malformed for anything else."""
     outer, envelope = _open_outer(raw, CAP_ANY_BYTES)
-    try:
-        payload: Sealed = _INNER[KIND_OF_TYPE[outer.payload_type]].decode(envelope.payload)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise Malformed(f"stored bytes are no document: {error}") from error
+    payload: Sealed = _decode(KIND_OF_TYPE[outer.payload_type], envelope.payload)
     return payload
 
 
@@ -286,4 +283,15 @@ def unseal(
     return Opened(payload=payload, kind=kind, digest=digest, raw=raw, signers=signers, fresh=fresh)
 
 
-__all__ = ["Opened", "ProtocolError", "Sealer", "add_signature", "digest_of", "open_pinned_root", "payload_of", "peek", "seal", "unseal"]
+__all__ = [
+    "Opened",
+    "ProtocolError",
+    "Sealer",
+    "add_signature",
+    "digest_of",
+    "open_pinned_root",
+    "payload_of",
+    "peek",
+    "seal",
+    "unseal",
+]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from protocol import keys
 from protocol.documents import Programme, Station
-from protocol.envelope import Opened, add_signature, digest_of, open_pinned_root, seal, unseal
+from protocol.envelope import Opened, add_signature, digest_of, open_pinned_root, payload_of, peek, seal, unseal
 from protocol.errors import BadSignature, Malformed, NotRead, ProtocolError, TooFewPersons
 from protocol.messages import TYPES
 from protocol.orders import Clip
@@ -79,6 +79,14 @@ def refused_or_same(raw: bytes, original: Opened) -> None:
     assert (found.payload, found.digest) == (original.payload, original.digest)
 
 
+def test_a_peek_orders_what_came_and_stored_bytes_open_again():
+    assert peek(WARNING.raw) == ("order", NOW)
+    assert payload_of(WARNING.raw) == start(HAMLET, COMMUNE)
+    with pytest.raises(Malformed):
+        payload_of(forged("order", b"[]", None, "c1").raw)
+    assert peek(forged("order", b"[]", None, "c1").raw) == ("", 0)
+
+
 def test_any_single_flipped_bit_is_refused_or_changes_nothing():
     original = opened(WARNING)
     for index in range(len(WARNING.raw)):
@@ -110,6 +118,7 @@ def test_any_splice_of_two_orders_is_refused_or_one_of_them(data: st.DataObject)
 def test_arbitrary_bytes_and_topics_raise_nothing_but_protocol_errors(raw: bytes, topic: str | None):
     with pytest.raises(ProtocolError):
         opened(Sent(raw, topic), topic)
+    assert peek(raw) == ("", 0)
 
 
 @given(outer=JSON)
