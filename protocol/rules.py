@@ -260,8 +260,8 @@ def may_stop(later: OrderMark, start: OrderMark, trust: Trust) -> bool:
 
 
 def lifts(lift: OrderMark, stop: OrderMark, trust: Trust) -> bool:
-    """Whether a LIFT ends the silence of a STOP: same incident and area, not older, and by someone who may undo it."""
-    if lift.op != "LIFT" or stop.op != "STOP" or stop.kind != "order" or lift.seq < stop.seq:
+    """Whether a LIFT ends the silence of a STOP: same incident and area, newer, and by someone who may undo it."""
+    if lift.op != "LIFT" or stop.op != "STOP" or stop.kind != "order" or lift.seq <= stop.seq:
         return False
     return (lift.incident, lift.area) == (stop.incident, stop.area) and may_stop(lift, stop, trust)
 

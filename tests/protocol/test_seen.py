@@ -138,6 +138,7 @@ def test_another_keys_orders_are_not_forgotten_with_a_busy_key():
         (signed(lift(COMMUNE, COMMUNE, NOW + 2, None), "c2"), True),
         (signed(lift(COMMUNE, PROVINCE, NOW + 2, None), "p1"), True),
         (signed(lift(COMMUNE, COMMUNE, NOW, None), "c2"), False),
+        (signed(lift(COMMUNE, COMMUNE, NOW + 1, None), "c2"), False),
         (signed(lift(HAMLET, COMMUNE, NOW + 2, None), "c2"), False),
         (signed(lift(HAMLET, HAMLET, NOW + 2, None), "h1"), False),
         (signed(lift(COMMUNE, COMMUNE, NOW + 2, ONE), "c2"), False),
