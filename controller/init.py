@@ -1,6 +1,7 @@
 """`loa init`: makes a state folder: configuration, CA and certificates, broker configuration, areas, database. All or nothing."""
 
 import os
+import re
 import shutil
 import socket
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ FOLDER_MODE: Final = 0o700
 SECRET_MODE: Final = 0o600
 FOLDERS: Final = ("ca", "broker", "tls", "media", "trust", "signer", "run")
 LOOPBACK: Final = ("127.0.0.1", "localhost")
+HOST: Final = re.compile(r"[0-9A-Za-z]([0-9A-Za-z.:-]{0,251}[0-9A-Za-z])?")
 EVERYWHERE: Final = frozenset({"0.0.0.0", "::", ""})  # noqa: S104  recognised here, never bound by itself
 
 
@@ -56,6 +58,11 @@ def initialise(state: Path, options: InitOptions) -> InitReport:
     """Make the state folder. Raises InitRefused, and then leaves the place as it was."""
     if state.exists() and (not state.is_dir() or any(state.iterdir())):
         raise InitRefused(f"{state} exists and is not empty: choose another folder, or move it away")
+    for host in options.hosts:
+        if not HOST.fullmatch(host):
+            raise InitRefused(
+                f"--host {host!r} is neither an address nor a host name: write it without spaces, as loa.example.vn"
+            )
     seeds = _areas(options)
     existed = state.exists()
     try:

@@ -85,11 +85,11 @@ class Link:
         with self._translated():
             return self._answer(self._client.post(path, content=msgspec.json.encode(body), headers=headers), shape)
 
-    def post_sealed(self, path: str, raw: bytes, shape: type[T]) -> T:
+    def post_sealed(self, path: str, raw: bytes, shape: type[T], **params: str) -> T:
         """POST sealed bytes as they are. Raises ServeSilent or ServeRefused."""
         headers = {"content-type": "application/octet-stream"}
         with self._translated():
-            return self._answer(self._client.post(path, content=raw, headers=headers), shape)
+            return self._answer(self._client.post(path, content=raw, headers=headers, params=params), shape)
 
     def post_lines(self, path: str, body: object) -> Iterator[dict[str, Any]]:
         """POST JSON and read the answer's JSON lines as they come. Raises ServeSilent or ServeRefused."""

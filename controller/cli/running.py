@@ -91,6 +91,7 @@ def signer(*, state: StateOption = DEFAULT_STATE) -> None:
     from controller.config import load
     from controller.errors import ConfigWrong
 
+    StateFolder(state).require()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:
         asyncio.run(_until_told(process.serve(load(state))))

@@ -44,10 +44,10 @@ def _read(files: list[Path]) -> list[Paper]:
     return sorted(papers, key=_sort_key)
 
 
-def _pin_first_root(folder: StateFolder, papers: list[Paper], pin: str | None, *, yes: bool) -> None:
-    """Pin the first root, once its digest was given or compared. Raises InputRefused."""
+def _first_root(folder: StateFolder, papers: list[Paper], pin: str | None, *, yes: bool) -> Paper | None:
+    """The root to be pinned, once its digest was given or compared; None when one is pinned. Raises InputRefused."""
     if folder.root.is_file():
-        return
+        return None
     roots = [paper for paper in papers if paper.kind == "root"]
     if not roots:
         raise InputRefused(f"no root is pinned in {folder.trust} yet: import the root first, together with the rest")
@@ -55,8 +55,7 @@ def _pin_first_root(folder: StateFolder, papers: list[Paper], pin: str | None, *
     open_root(first.path, pin or first.digest)
     if pin is None:
         ask(f"Pin the root with digest {first.digest}? Compare it with the one read out at the ceremony.", yes=yes)
-    folder.trust.mkdir(mode=0o755, exist_ok=True)
-    write_whole(folder.root, first.raw or b"", new=True)
+    return first
 
 
 def keep(folder: StateFolder, paper: Paper) -> None:
@@ -64,6 +63,12 @@ def keep(folder: StateFolder, paper: Paper) -> None:
     if paper.kind in KEPT:
         name = "root.json" if paper.kind == "root" else f"{paper.kind}-{paper.payload.area}.json"
         write_whole(folder.trust / name, paper.raw or b"")
+
+
+def _hand_in(link: Link, paper: Paper, *, pinning: bool) -> Taken:
+    if pinning:
+        return link.post_sealed("/v1/root", paper.raw or b"", Taken, digest=paper.digest)
+    return link.post_sealed("/v1/documents", paper.raw or b"", Taken)
 
 
 @app.command("import", epilog="loa trust import root.json grant-52.24076.json placement-*.json --pin 3f0c...")
@@ -84,12 +89,12 @@ def import_(
         for paper in papers:
             say(f"Would import {paper.kind} of {_subject(paper)} from {paper.path}, digest {paper.digest}")
         return
-    _pin_first_root(folder, papers, pin, yes=yes)
+    first = _first_root(folder, papers, pin, yes=yes)
     taken = []
     with Link(folder.socket) as link:
         for paper in papers:
             try:
-                taken.append(link.post_sealed("/v1/documents", paper.raw or b"", Taken))
+                taken.append(_hand_in(link, paper, pinning=paper is first))
             except InputRefused as refused:
                 done = f" ({len(taken)} of {len(papers)} were taken before it)" if taken else ""
                 raise InputRefused(f"{paper.path}{done}: {refused}") from refused
