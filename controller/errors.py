@@ -2,13 +2,17 @@
 
 
 class Refused(Exception):
-    """An act was refused and nothing changed. `code` is short and stable, `status` is the HTTP status that fits."""
+    """An act was refused and nothing changed. `code` is short and stable, `status` is the HTTP status that fits.
 
-    def __init__(self, sentence: str, *, code: str = "refused", status: int = 400) -> None:
+    `wait_s` says after how many seconds it is worth trying again.
+    """
+
+    def __init__(self, sentence: str, *, code: str = "refused", status: int = 400, wait_s: int | None = None) -> None:
         super().__init__(sentence)
         self.sentence = sentence
         self.code = code
         self.status = status
+        self.wait_s = wait_s
 
 
 class ConfigWrong(Exception):

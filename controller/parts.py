@@ -57,6 +57,7 @@ class Pending:
 class Parts:
     """The controller's parts, built once by `serve`. `wake` rings when the outbox has something, `offers` when offers may be due.
 
+    `hashing`: each check of a password takes 64 MB and a core for a moment, so two at once and the others wait.
     `expect` is told of each area where nodes should soon hold something new.
     """
 
@@ -71,6 +72,7 @@ class Parts:
     broker: BrokerState = field(default_factory=BrokerState)
     ports: Ports = field(default_factory=Ports)
     drafts: dict[str, Pending] = field(default_factory=dict)
+    hashing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
     expect: Callable[[str], None] = lambda _area: None
 
     @property

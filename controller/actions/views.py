@@ -45,6 +45,13 @@ class Reason(Struct, frozen=True, kw_only=True):
     en: str
 
 
+class Added(Struct, frozen=True, kw_only=True):
+    """What a list of settlements changed."""
+
+    added: int
+    changed: int
+
+
 class NodeView(Struct, frozen=True, kw_only=True):
     """A node as far as the controller knows. `severity` 0 well, 1 notice, 2 trouble, 3 lost or mute.
 
@@ -121,6 +128,7 @@ class IncidentView(Struct, frozen=True, kw_only=True):
     issuing_body: str = ""
     source_doc: str = ""
     created_by: str = ""
+    created_name: str = ""
     requested_at_ms: int
     accept_until_ms: int | None = None
     digests: tuple[str, ...] = ()
@@ -158,6 +166,7 @@ class Draft(Struct, frozen=True, kw_only=True):
     exercise: bool
     created_by: str
     expires_ms: int
+    request: Request
 
 
 class DocumentView(Struct, frozen=True, kw_only=True):
@@ -174,6 +183,7 @@ class DocumentView(Struct, frozen=True, kw_only=True):
     persons: tuple[str, ...]
     created_ms: int
     created_by: str
+    fresh: bool = True
 
 
 class DocumentContext(Struct, frozen=True, kw_only=True):

@@ -133,3 +133,8 @@ def _phase(op: str, rows: tuple[RowView, ...], accept_until_ms: int | None, now_
 def without_rows(view: IncidentView) -> IncidentView:
     """The same, for lists."""
     return structs.replace(view, rows=())
+
+
+def with_name(view: IncidentView, name: str) -> IncidentView:
+    """The same, with the full name of whoever asked for it."""
+    return structs.replace(view, created_name=name)

@@ -48,6 +48,18 @@ def all_states(tx: Transaction) -> dict[str, NodeState]:
     return {row.id: _state(row) for row in tx.execute(select(nodes).where(nodes.c.retired_ms.is_(None)))}
 
 
+def presence(tx: Transaction) -> dict[str, int]:
+    """How many nodes are online, lost, unknown or were never there."""
+    query = select(nodes.c.online, func.count().label("number")).where(nodes.c.retired_ms.is_(None)).group_by(nodes.c.online)
+    return {row.online: row.number for row in tx.execute(query)}
+
+
+def nonces_without_clock(tx: Transaction) -> dict[str, str]:
+    """The nonces of nodes that have no clock and are there."""
+    these = (nodes.c.clock_state == "unknown") & nodes.c.nonce.is_not(None) & (nodes.c.online == "online")
+    return {row.id: row.nonce for row in tx.execute(select(nodes.c.id, nodes.c.nonce).where(these))}
+
+
 def heard(tx: Transaction, report: Hello | Receipt, now_ms: int) -> None:
     """A sealed report came: the node lives, and this is its clock."""
     values = {
@@ -160,9 +172,11 @@ def count_plays(tx: Transaction) -> int:
     return tx.execute(select(func.count()).select_from(plays)).scalar_one()
 
 
-def list_plays(tx: Transaction, node: str | None, since_ms: int, limit: int) -> list[PlayView]:
-    """Plays, newest first."""
-    query = select(plays).where(plays.c.stored_ms >= since_ms).order_by(plays.c.stored_ms.desc(), plays.c.record_id.desc())
+def list_plays(tx: Transaction, node: str | None, since_ms: int, until_ms: int | None, limit: int) -> list[PlayView]:
+    """Plays by their planned time, newest first."""
+    query = select(plays).where(plays.c.planned_ms >= since_ms).order_by(plays.c.planned_ms.desc(), plays.c.record_id.desc())
+    if until_ms is not None:
+        query = query.where(plays.c.planned_ms < until_ms)
     if node is not None:
         query = query.where(plays.c.node == node)
     names = PlayView.__struct_fields__

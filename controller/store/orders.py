@@ -260,6 +260,17 @@ def without_clock(tx: Transaction, now_ms: int) -> list[tuple[Offer, str]]:
     ]
 
 
+def starts_for(tx: Transaction, node: str, now_ms: int) -> list[bytes]:
+    """The STARTs on a node that may still be accepted or sound."""
+    alive = or_(orders.c.accept_until_ms > now_ms, order_nodes.c.state.in_(("received", "sounding")))
+    query = (
+        select(orders.c.raw)
+        .join(order_nodes, order_nodes.c.digest == orders.c.digest)
+        .where(order_nodes.c.node == node, orders.c.op == "START", alive)
+    )
+    return list(tx.execute(query).scalars())
+
+
 def sounding_now(tx: Transaction, since_ms: int) -> dict[str, str]:
     """Which incident sounds on which node, as far as receipts tell."""
     query = (

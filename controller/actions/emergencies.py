@@ -1,0 +1,245 @@
+"""Emergencies from the page: a draft, the deliberate second act, STOP and LIFT; what became of them on each node."""
+
+import secrets
+from typing import Final, Literal
+
+import msgspec
+
+from controller.actions import orders as submitting
+from controller.actions.areas import view_of
+from controller.actions.reseal import BY_SIGNER
+from controller.actions.views import Draft, IncidentView, Request
+from controller.core import progress as folding
+from controller.core.orders import OrderStored
+from controller.core.world import World
+from controller.errors import Refused
+from controller.parts import Actor, Parts, Pending
+from controller.signing import Asked
+from controller.store import media, nodes, orders, people
+from controller.store import world as stored_world
+from controller.store.database import Transaction
+from protocol.orders import Clip, Text
+
+DRAFT_MS: Final = 10 * 60_000
+LISTED: Final = 200
+MAX_NONCES: Final = 256
+
+
+async def draft(parts: Parts, who: Actor, request: Request) -> Draft:
+    """Resolve and check a request; nothing goes out before `confirm`. Raises Refused."""
+    _officers_only(who)
+    world, now_ms = parts.world, parts.now_ms()
+    groups = await parts.database.run(stored_world.groups)
+    areas = _resolve(world, request.areas, groups)
+    covered = sorted(set().union(*(world.nodes_in(area) for area in areas)), key=world.name_of)
+    states = await parts.database.run(nodes.all_states)
+    texts, clips = _checked_words(request, {view.sha256: view.bytes for view in await parts.database.run(media.list_all)})
+    made = Draft(
+        id=secrets.token_hex(8),
+        areas=tuple(view_of(world, world.areas[area]) for area in areas if area in world.areas),
+        node_count=len(covered),
+        node_names=tuple(world.name_of(node) for node in covered),
+        offline=tuple(world.name_of(node) for node in covered if states[node].online != "online"),
+        without_clock=tuple(world.name_of(node) for node in covered if states[node].clock_state == "unknown"),
+        needs_second_person=len({world.commune_of(area) for area in areas}) > 1,
+        reads="\n".join([text.text for text in texts] or [f"({clip})" for clip in clips]),
+        exercise=request.exercise,
+        created_by=who.name,
+        expires_ms=now_ms + DRAFT_MS,
+        request=request,
+    )
+    parts.drafts = {key: held for key, held in parts.drafts.items() if held.draft.expires_ms > now_ms}
+    parts.drafts[made.id] = Pending(made, request, areas)
+    return made
+
+
+def _officers_only(who: Actor) -> None:
+    if who.role == "operator":
+        raise Refused(f"{who.name} may stop emergencies, not start them: ask an officer", code="role", status=403)
+
+
+def _resolve(world: World, wanted: tuple[str, ...], groups: list[stored_world.Group]) -> tuple[str, ...]:
+    """Groups become their communes; what lies in another wanted area is left to that."""
+    by_group = {group.id: group.communes for group in groups}
+    flat = dict.fromkeys(area for each in wanted for area in by_group.get(each, (each,)))
+    if not flat:
+        raise Refused("choose at least one area", code="no-area")
+    for area in flat:
+        if not world.chain_of(area):
+            raise Refused(f"area {area} is not in the controller's tree", code="unknown-area", status=404)
+        if world.commune_of(area) is None:
+            raise Refused(
+                f"{world.name_of(area)} is wider than a commune: two officers seal that with their own keys, `loa emergency start`",
+                code="too-wide",
+                status=403,
+            )
+    return tuple(area for area in flat if not any(link.area in flat for link in world.chain_of(area)[:-1]))
+
+
+def _checked_words(request: Request, library: dict[str, int]) -> tuple[tuple[Text, ...], tuple[str, ...]]:
+    if not request.texts and not request.clips:
+        raise Refused("write what is to be said, or choose a recorded clip", code="no-text")
+    for clip in request.clips:
+        if clip not in library:
+            raise Refused(f"the library has no sound {clip[:16]}…", code="unknown-media", status=404)
+    if len(request.clip_langs) not in (0, len(request.clips)):
+        raise Refused("each clip needs its language", code="clip-lang")
+    try:
+        return msgspec.convert([msgspec.structs.asdict(text) for text in request.texts], tuple[Text, ...]), request.clips
+    except msgspec.ValidationError as error:
+        raise Refused(f"the text cannot be sent: {error}", code="text", status=422) from error
+
+
+async def read_draft(parts: Parts, who: Actor, draft_id: str) -> Draft:
+    """One's own draft, while it waits. Raises Refused."""
+    return _pending(parts, who, draft_id).draft
+
+
+def _pending(parts: Parts, who: Actor, draft_id: str) -> Pending:
+    held = parts.drafts.get(draft_id)
+    if held is None or held.draft.expires_ms <= parts.now_ms() or held.draft.created_by != who.name:
+        raise Refused("this draft is gone (sent, expired, or another person's): write it again", code="no-draft", status=404)
+    return held
+
+
+async def confirm(parts: Parts, who: Actor, draft_id: str, second: Actor | None = None) -> IncidentView:
+    """The deliberate second act: seal each area's order and let all out. Wider than a commune needs a second officer."""
+    requested_at_ms = parts.now_ms()
+    _officers_only(who)
+    held = _pending(parts, who, draft_id)
+    if held.draft.needs_second_person and (second is None or second.name == who.name or second.role != "officer"):
+        raise Refused("this is wider than a commune: a second officer must sign in and confirm", code="second", status=403)
+    del parts.drafts[draft_id]
+    incident, sent = secrets.token_hex(8), False
+    try:
+        nonces = await parts.database.run(nodes.nonces_without_clock, urgent=True)
+        clips = await _clips(parts, held.request) if held.request.clips else ()
+        raws = [await parts.signer.seal(_asked_start(parts, held.request, area, incident, nonces, clips)) for area in held.areas]
+        origin = submitting.Origin(requested_at_ms=requested_at_ms, sealed_with=BY_SIGNER)
+        actor = who if second is None else msgspec.structs.replace(who, name=f"{who.name}+{second.name}")
+        view = await submitting.submit_all(parts, actor, raws, origin)
+        sent = True
+    finally:
+        if not sent:
+            parts.drafts[draft_id] = held
+    return view
+
+
+async def _clips(parts: Parts, request: Request) -> tuple[Clip, ...]:
+    library = {view.sha256: view for view in await parts.database.run(media.list_all)}
+    langs = request.clip_langs or ("vi",) * len(request.clips)
+    return tuple(
+        Clip(
+            lang=lang,
+            sha256=sha256,
+            bytes=library[sha256].bytes,
+            duration_ms=library[sha256].duration_ms,
+            purpose="exercise" if request.exercise else "live",
+        )
+        for sha256, lang in zip(request.clips, langs, strict=True)
+    )
+
+
+def _asked_start(
+    parts: Parts, request: Request, area: str, incident: str, nonces: dict[str, str], clips: tuple[Clip, ...]
+) -> Asked:
+    world = parts.world
+    answers = [nonces[node] for node in sorted(world.nodes_in(area)) if node in nonces]
+    return Asked(
+        act="START",
+        kind="exercise" if request.exercise else "order",
+        authority=_commune(world, area),
+        area=area,
+        area_no=world.chain_of(area)[-1].area_no,
+        incident=incident,
+        now_ms=parts.now_ms(),
+        risk=request.risk,
+        issuing_body=request.issuing_body,
+        source_doc=request.source_doc,
+        text=tuple(Text(lang=text.lang, text=text.text) for text in request.texts),
+        clips=clips,
+        repeats=request.repeats,
+        accept_s=min(request.accept_s, 600) if request.exercise else request.accept_s,
+        sound_max_s=request.sound_max_s,
+        answers=tuple(answers[:MAX_NONCES]),
+    )
+
+
+def _commune(world: World, area: str) -> str:
+    commune = world.commune_of(area)
+    if commune is None:
+        raise Refused(
+            f"{world.name_of(area)} lies in no commune: an officer's own key must seal that", code="too-wide", status=403
+        )
+    return commune
+
+
+async def stop(parts: Parts, who: Actor, incident: str | None, areas: tuple[str, ...] = (), reason: str = "") -> IncidentView:
+    """Silence an incident (in all its areas unless some are named), or everything in the named areas."""
+    return await _end(parts, who, "STOP", incident, areas, reason)
+
+
+async def lift(parts: Parts, who: Actor, incident: str | None, areas: tuple[str, ...] = (), reason: str = "") -> IncidentView:
+    """End the silence that a STOP of the same scope left behind."""
+    return await _end(parts, who, "LIFT", incident, areas, reason)
+
+
+async def _end(
+    parts: Parts, who: Actor, act: Literal["STOP", "LIFT"], incident: str | None, areas: tuple[str, ...], reason: str
+) -> IncidentView:
+    requested_at_ms, world = parts.now_ms(), parts.world
+    known = await parts.database.run(lambda tx: orders.of_key(tx, incident), urgent=True) if incident else []
+    if incident and not known:
+        raise Refused(f"no incident {incident} is known here", code="unknown-incident", status=404)
+    groups = await parts.database.run(stored_world.groups)
+    wanted = areas or tuple(dict.fromkeys(order.mark.area for order in known))
+    resolved = _resolve(world, wanted, groups)
+    raws = [await parts.signer.seal(_asked_end(parts, act, area, known, reason)) for area in resolved]
+    origin = submitting.Origin(requested_at_ms=requested_at_ms, sealed_with=BY_SIGNER)
+    return await submitting.submit_all(parts, who, raws, origin)
+
+
+def _asked_end(parts: Parts, act: Literal["STOP", "LIFT"], area: str, known: list[OrderStored], reason: str) -> Asked:
+    world = parts.world
+    named = next((order.mark for order in known if order.mark.incident is not None), None)
+    return Asked(
+        act=act,
+        kind="exercise" if named is not None and named.kind == "exercise" and act == "STOP" else "order",
+        authority=_commune(world, area),
+        area=area,
+        area_no=world.chain_of(area)[-1].area_no,
+        incident=named.incident if named else None,
+        now_ms=parts.now_ms(),
+        highest_seq=max((order.mark.seq for order in known), default=0),
+        reason=reason,
+    )
+
+
+async def incidents(parts: Parts, since_ms: int = 0) -> list[IncidentView]:
+    """Incidents since a time, newest first, with counts and without rows."""
+    world, now_ms = parts.world, parts.now_ms()
+
+    def read(tx: Transaction) -> list[IncidentView]:
+        keys = orders.keys_since(tx, since_ms, LISTED)
+        views = [submitting.read_view(tx, world, key, now_ms, with_rows=False) for key in keys]
+        names = {person.name: person.full_name for person in people.list_all(tx)}
+        return [folding.with_name(view, names.get(view.created_by, "")) for view in views if view is not None]
+
+    return await parts.database.run(read)
+
+
+async def progress(parts: Parts, incident: str) -> IncidentView:
+    """An incident with one row a node. Raises Refused for one that nobody knows."""
+    world, now_ms = parts.world, parts.now_ms()
+
+    def read(tx: Transaction) -> IncidentView | None:
+        view = submitting.read_view(tx, world, incident, now_ms, with_rows=True)
+        if view is None:
+            return None
+        found = people.find(tx, view.created_by)
+        return folding.with_name(view, found.person.full_name if found else "")
+
+    view = await parts.database.run(read)
+    if view is None:
+        raise Refused(f"no incident {incident} is known here", code="unknown-incident", status=404)
+    return view
