@@ -28,22 +28,24 @@ LONGEST = 30 * 60 * RATE
 FULL_BYTES = 2 * RATE * WIDTH
 LOW_BYTES = RATE * WIDTH
 ENOUGH_BYTES = 4 * BLOCK * WIDTH
+SETTLING_NS = 60_000_000
+"""libVLC may give a block from the file's head before it goes to the start that was asked for, and then flushes."""
 STALLED_NS = 3_000_000_000
 """Law 5 allows the amplifier 5 s with nothing playing."""
 SHORT_BY = RATE // 10
 POLL_S = 0.02
 HEAD_BYTES = 4096
-OPTIONS = (
-    "--no-video",
-    "--quiet",
-    "--intf=dummy",
-    "--no-stats",
-    "--no-audio-time-stretch",
-    "--no-spu",
-    "--no-osd",
-    # never chosen unless named; without a resampler nothing but 48 kHz sounds at all
-    "--audio-resampler=speex_resampler",
-)
+OPTIONS = ("--no-video", "--quiet", "--intf=dummy", "--no-stats", "--no-audio-time-stretch", "--no-spu", "--no-osd")
+CONVERTING = (*OPTIONS, "--audio-resampler=speex_resampler")
+"""libVLC takes this resampler only when it is named, and once named also puts 48 kHz through it (32 samples late
+and not bit-equal); so what is 48 kHz already goes through an instance without one."""
+
+
+def is_native(head: bytes) -> bool:
+    """Whether a recording's first bytes say that it decodes to 48 kHz: Opus, or WAV at that rate."""
+    if head.startswith(b"\x1a\x45\xdf\xa3"):
+        return b"OpusHead" in head
+    return head[:4] == b"RIFF" and head[8:16] == b"WAVEfmt " and head[24:28] == RATE.to_bytes(4, "little")
 
 
 def pre_skip(head: bytes) -> int:
@@ -76,6 +78,8 @@ class ClipSource:
         self._drop_bytes = 0
         self._limit = (LONGEST if clip.samples is None else clip.samples) - skip
         self._given = 0
+        self._settled = skip == 0
+        self._first_ns = 0
         self._blocks: deque[bytes] = deque()
         self._rest = b""
         self._arrived_bytes = 0  # written by libVLC's thread only
@@ -98,8 +102,10 @@ class ClipSource:
         return self._arrived_bytes - self._taken_bytes
 
     def ready(self) -> bool:
-        """Whether 40 ms are there, or the end."""
-        return self._queued_bytes >= ENOUGH_BYTES + self._drop_bytes or self.over()
+        """Whether 40 ms are there (and are from where it is to begin), or the end."""
+        if not self._settled and self._queued_bytes:
+            self._settled = self.drained or time.monotonic_ns() - self._first_ns > SETTLING_NS
+        return (self._settled and self._queued_bytes >= ENOUGH_BYTES + self._drop_bytes) or self.over()
 
     def read(self, count: int) -> bytes:
         """What has been decoded, up to the true length."""
@@ -160,10 +166,16 @@ class ClipSource:
         self._arrived_bytes = before + count * WIDTH
         self._news_ns = time.monotonic_ns()
         enough = ENOUGH_BYTES + self._drop_bytes
-        if before < enough <= self._arrived_bytes:
+        self._first_ns = self._first_ns or self._news_ns
+        if before < enough <= self._arrived_bytes or not self._settled:
             self._loader.wake()
         if self._queued_bytes > FULL_BYTES and not self.paused:
             self._loader.tend(self)
+
+    def _on_flush(self, _opaque: int | None, _pts: int) -> None:
+        if not self._settled and not self.drained:  # the one behind the end would wipe what is still to be heard
+            self._blocks.clear()
+            self._taken_bytes = self._arrived_bytes  # nobody reads before it is settled
 
     def _on_end(self, _event: object) -> None:
         self.drained = True
@@ -180,17 +192,21 @@ class ClipSource:
         """Whether its file is still to come."""
         return self.player is None and not (self.fault or self.closed)
 
-    def open(self, instance: vlc.Instance) -> None:
+    def open(self) -> None:
         """Begin to decode, if the file is there."""
         address = "://" in self.clip.path
-        if not address and not self._present():
+        head = b"" if address else self._head()
+        if head is None:
             return
+        instance = self._loader.instance(native=is_native(head))
+        self._drop_bytes = pre_skip(head) * WIDTH
         player = instance.media_player_new()
         callbacks = (
             vlc.CallbackDecorators.AudioPlayCb(self._on_samples),
+            vlc.CallbackDecorators.AudioFlushCb(self._on_flush),
             vlc.CallbackDecorators.AudioDrainCb(self._on_end),
         )
-        vlc.libvlc_audio_set_callbacks(player, callbacks[0], None, None, None, callbacks[1], None)
+        vlc.libvlc_audio_set_callbacks(player, callbacks[0], None, None, *callbacks[1:], None)
         vlc.libvlc_audio_set_format(player, b"S16N", RATE, 1)
         events = player.event_manager()
         events.event_attach(vlc.EventType.MediaPlayerEndReached, self._on_end)
@@ -207,22 +223,21 @@ class ClipSource:
         if player.play() != 0:
             self._on_error(None)
 
-    def _present(self) -> bool:
+    def _head(self) -> bytes | None:
+        """The file's first bytes; None while it is not there, or when it cannot be read."""
         path = Path(self.clip.path)
         try:
             if not stat.S_ISREG(path.stat().st_mode):
                 self._give_up("is no file")
-                return False
+                return None
             with path.open("rb") as file:
-                self._drop_bytes = pre_skip(file.read(HEAD_BYTES)) * WIDTH
+                return file.read(HEAD_BYTES)
         except FileNotFoundError:
             if self.missing_after_ns is not None and time.monotonic_ns() >= self.missing_after_ns:
                 self._give_up(MISSING)
-            return False
         except OSError as error:
             self._give_up(f"cannot be read ({error.strerror})")
-            return False
-        return True
+        return None
 
     def _give_up(self, fault: str) -> None:
         self.fault = fault
@@ -260,13 +275,21 @@ class Loader(threading.Thread):
         self.busy_since_ns: int | None = None
         self._jobs: queue.SimpleQueue[ClipSource] = queue.SimpleQueue()
         self._open: list[ClipSource] = []
-        self._instance = vlc.Instance(list(OPTIONS))
-        if self._instance is None:
-            raise OSError("libVLC cannot start; install libvlc5 and vlc-plugin-base")
+        self._instances: dict[bool, vlc.Instance] = {}
+        self.instance(native=True)
 
     def open(self, clip: Clip, skip: int) -> ClipSource:
         """Begin to decode a recording from a position on."""
         return ClipSource(clip, skip, self)
+
+    def instance(self, *, native: bool) -> vlc.Instance:
+        """The libVLC for recordings at 48 kHz, or for all others. Raises OSError."""
+        if native not in self._instances:
+            instance = vlc.Instance(list(OPTIONS if native else CONVERTING))
+            if instance is None:
+                raise OSError("libVLC cannot start; install libvlc5 and vlc-plugin-base")
+            self._instances[native] = instance
+        return self._instances[native]
 
     def tend(self, source: ClipSource) -> None:
         """Look after a recording soon."""
@@ -296,5 +319,5 @@ class Loader(threading.Thread):
         if source not in self._open:
             self._open.append(source)
         if source.waits_for_file():
-            source.open(self._instance)
+            source.open()
         source.balance()

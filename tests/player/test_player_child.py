@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 import wave
@@ -159,6 +161,20 @@ def test_opus_in_matroska_is_what_opusdec_decodes_and_is_cut_at_its_true_length(
     assert np.abs(heard - expected).max() <= 1
 
 
+def test_recordings_of_every_kind_sound(player, speech_mka, tmp_path):
+    source = speech_mka[1]
+    length_s = len(read_wav(source)[1]) / RATE
+    kinds = {"22k.wav": ["-ar", "22050"], "44k.wav": ["-ar", "44100", "-ac", "2"], "8k.mp3": ["-ar", "8000"]}
+    kinds |= {"44k.mp3": ["-ar", "44100"], "a.flac": ["-ar", "32000"], "a.ogg": ["-c:a", "libvorbis"]}
+    for name, options in kinds.items():
+        words = ["ffmpeg", "-v", "error", "-i", source, *options, tmp_path / name]
+        subprocess.run(words, check=True, timeout=60)
+        ended, heard = player.play(Clip(str(tmp_path / name)))
+        assert (ended.how, ended.reason) == ("ended", ""), name
+        assert abs(len(heard) / RATE - length_s) < 0.2, name
+        assert abs(rms_dbfs(heard) - rms_dbfs(read_wav(source)[1])) < 3.5, name
+
+
 def test_a_duck_is_a_ramp_to_a_level_and_back(player):
     play_id = player.start(Tone("test", 1500))
     began = player.index(player.wait(wire.Started, play_id).mono_ns)
@@ -192,6 +208,16 @@ def test_a_play_resumed_in_the_middle_goes_on_near_its_place_with_a_short_fade(p
     assert abs(at - skip - 20_000) <= 960
     assert error < 200
     assert abs(len(heard) - (len(expected) - skip)) <= 960
+
+
+def test_a_wav_is_resumed_within_a_sample(player, tmp_path):
+    values = noise(6 * RATE)
+    clip = Clip(str(write_wav(tmp_path / "n.wav", values)), samples=len(values))
+    for skip in (1, 100_003, 200_000, 234_567):
+        ended, heard = player.play(clip, skip_samples=skip, max_ms=400)
+        assert ended.how == "max"
+        at, error = best_shift(heard[240:18_000], values, skip + 240, 2)
+        assert (abs(at - skip - 240) <= 1, error) == (True, 0), skip
 
 
 def test_an_align_waits_for_the_common_grid(player):
@@ -364,9 +390,6 @@ def test_without_its_agent_the_player_ends_and_its_recording_is_whole(tmp_path, 
 
 
 def test_a_sink_that_cannot_be_opened_is_one_sentence(tmp_path, player_cache):
-    import subprocess
-    import sys
-
     for sink, word in ((f"wav:{tmp_path}/no/where.wav", "choose a writable folder"), ("tape:x", "is none of")):
         words = [sys.executable, "-m", "edge_agent.player", "--sink", sink, "--cache", str(player_cache)]
         told = subprocess.run(words, capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL, check=False)

@@ -92,10 +92,10 @@ class Child:
         """Wait for a silence that is the child's own, not ours."""
         while True:
             allowed_s = SILENT_S if self.ready else start_s
-            planned_s = self.sign_s + allowed_s
-            await asyncio.sleep(max(0.0, planned_s - time.monotonic()))
-            now_s = time.monotonic()
-            if now_s - planned_s > LATE_S:
+            wake_s = min(self.sign_s + allowed_s, time.monotonic() + SILENT_S)
+            await asyncio.sleep(max(0.0, wake_s - time.monotonic()))
+            now_s, allowed_s = time.monotonic(), SILENT_S if self.ready else start_s
+            if now_s - wake_s > LATE_S:
                 self.sign_s = max(self.sign_s, now_s - allowed_s / 2)  # this loop was held up: its lines may be unread
             elif now_s - self.sign_s >= allowed_s:
                 return f"no sign of life for {round((now_s - self.sign_s) * 1000)} ms"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -29,19 +30,18 @@ class Power:
         """How long before its first sample a play needs the power."""
         return self.amplifier.power_on_ms * 1_000_000 + LEAD_NS
 
-    def on(self, now_ns: int) -> int:
-        """Give power now; return the instant from which it can sound."""
+    def on(self) -> None:
+        """Give power now; it can sound from `warm_ns` on."""
         if not self.amplifier.is_on:
             self.amplifier.on()
-            self.warm_ns = now_ns + self.amplifier.power_on_ms * 1_000_000
+            self.warm_ns = time.monotonic_ns() + self.amplifier.power_on_ms * 1_000_000
         self._needed = True
-        return self.warm_ns
 
     def keep(self, needed_from_ns: Iterable[int], now_ns: int) -> int | None:
         """Switch as the plays need it; return the instant at which to ask again, None: when something changes."""
         first = min(needed_from_ns, default=None)
         if first is not None and first <= now_ns:
-            self.on(now_ns)
+            self.on()
             return None
         if self._needed:
             self._needed, self._needed_until_ns = False, now_ns
