@@ -182,6 +182,14 @@ def _tell(sent: orders.Sent, plan: orders.Plan, *, as_json: bool, done: str) -> 
         say(f"Follow it: loa emergency watch {sent.incident}")
 
 
+@app.command("list", epilog="loa emergency list")
+def list_(*, as_json: JsonOption = False, state: StateOption = DEFAULT_STATE) -> None:
+    """Every incident, newest first."""
+    folder = StateFolder(state)
+    folder.require()
+    watching.show_all(folder, as_json=as_json)
+
+
 @app.command("watch", epilog="loa emergency watch 00c1d2e3f4a5b6c7")
 def watch(
     incident: Annotated[str | None, typer.Argument(help="The incident; else the newest.")] = None,

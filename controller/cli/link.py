@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class ServeSilent(InputRefused):
-    """serve does not answer: not running, or stuck."""
+    """serve does not answer: not running, stuck, or failing by its own fault."""
 
 
 class ServeRefused(InputRefused):
@@ -58,8 +58,7 @@ class Link:
             raise ServeSilent(f"serve is not running ({self._socket}: {error}): start it with `loa serve`") from error
 
     def _answer(self, reply: httpx.Response, shape: type[T]) -> T:
-        if reply.status_code >= httpx.codes.BAD_REQUEST:
-            raise ServeRefused(_sentence(reply.status_code, reply.content))
+        _refuse(reply.status_code, reply.content)
         try:
             return msgspec.json.decode(reply.content, type=shape)
         except msgspec.MsgspecError as error:
@@ -75,8 +74,7 @@ class Link:
         """GET bytes as they are. Raises ServeSilent or ServeRefused."""
         with self._translated():
             reply = self._client.get(path)
-        if reply.status_code >= httpx.codes.BAD_REQUEST:
-            raise ServeRefused(_sentence(reply.status_code, reply.content))
+        _refuse(reply.status_code, reply.content)
         return reply.content
 
     def post(self, path: str, body: object, shape: type[T]) -> T:
@@ -99,11 +97,20 @@ class Link:
             self._translated(),
             self._client.stream("POST", path, content=msgspec.json.encode(body), headers=headers, timeout=timeout) as reply,
         ):
-            if reply.status_code >= httpx.codes.BAD_REQUEST:
-                raise ServeRefused(_sentence(reply.status_code, reply.read()))
+            if reply.is_error:
+                _refuse(reply.status_code, reply.read())
             for line in reply.iter_lines():
                 if line.strip():
                     yield msgspec.json.decode(line, type=dict[str, Any])
+
+
+def _refuse(status: int, content: bytes) -> None:
+    """A failing serve is as good as a silent one; a no is a no. Raises ServeSilent or ServeRefused."""
+    if status < httpx.codes.BAD_REQUEST:
+        return
+    if status >= httpx.codes.INTERNAL_SERVER_ERROR:
+        raise ServeSilent(f"serve failed ({_sentence(status, content)})")
+    raise ServeRefused(_sentence(status, content))
 
 
 def _sentence(status: int, content: bytes) -> str:

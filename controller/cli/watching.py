@@ -12,7 +12,7 @@ from controller.cli.folder import StateFolder
 from controller.cli.link import Link
 from provisioning.errors import InputRefused
 from provisioning.showing import moment
-from provisioning.terminal import live_console, print_json, table
+from provisioning.terminal import live_console, print_json, print_table, table
 
 POLL_S: Final = 0.5
 DONE: Final = frozenset({"ended", "stopped", "refused"})
@@ -61,6 +61,29 @@ def newest(link: Link) -> str:
     if not views:
         raise InputRefused("no incident was ever started here")
     return max(views, key=lambda view: view.requested_at_ms).incident
+
+
+def show_all(folder: StateFolder, *, as_json: bool) -> None:
+    """All incidents, newest first."""
+    with Link(folder.socket) as link:
+        views = sorted(link.get("/v1/incidents", list[IncidentView], since_ms=0), key=lambda view: -view.requested_at_ms)
+    if as_json:
+        print_json(views)
+        return
+    rows = [
+        (
+            view.incident,
+            "exercise" if view.kind == "exercise" else "live",
+            view.op,
+            view.state,
+            ", ".join(view.area_names or view.areas),
+            moment(view.requested_at_ms)[:19],
+            view.created_by,
+            view.texts[0].text if view.texts else "",
+        )
+        for view in views
+    ]
+    print_table(("incident", "kind", "newest", "state", "where", "when", "by", "text"), rows)
 
 
 def _over(view: IncidentView) -> bool:

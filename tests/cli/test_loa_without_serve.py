@@ -93,6 +93,23 @@ async def test_a_serve_that_takes_the_connection_and_says_nothing_is_passed_by(o
     assert "did not answer within 1 s" in said.err
 
 
+async def test_a_serve_that_fails_by_its_own_fault_is_passed_by(office):
+    office.trusted()
+    office.broker()
+
+    async def fail(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_unix_server(fail, office.state / "run" / "loa.sock"), listening(office) as heard:
+        said = await loa(office, *START, *key(office, "chu-tich"), "--json")
+        await asyncio.wait_for(heard.get(), 20)
+    assert said.json()["via"] == "broker"
+    assert "serve failed" in said.err
+
+
 async def test_a_stop_is_retained_for_those_who_come_later(office):
     office.trusted()
     office.broker()
