@@ -18,7 +18,6 @@ from typing import Final
 from edge_agent.config import Config, ConfigWrong, load
 from edge_agent.core.state import VERSION, State
 from edge_agent.desk import Desk, Parts
-from edge_agent.drivers import amplifier
 from edge_agent.drivers.broker import Broker, Credentials, tls_context
 from edge_agent.drivers.clock import SyncFileClock
 from edge_agent.drivers.fetcher import Fetcher
@@ -26,17 +25,17 @@ from edge_agent.drivers.player import PlayerDriver
 from edge_agent.drivers.speech import Speaker
 from edge_agent.drivers.store import Store
 from edge_agent.drivers.system import Machine, notify
-from edge_agent.errors import AmplifierFailed, DriverError
-from edge_agent.events import Arrived, Booted, DriverFailed, Event
-from edge_agent.ports import Amplifier
+from edge_agent.errors import DriverError, StoreFailed
+from edge_agent.events import Arrived, Booted, DriverFailed, Event, Memory
+from edge_agent.material import check_sink, make_state, open_amplifier, open_credentials, open_report_key, open_root
 from protocol import topics
-from protocol.documents import Root
-from protocol.envelope import Sealer, open_pinned_root, peek, seal
+from protocol.envelope import payload_of, peek, seal
 from protocol.errors import ProtocolError
-from protocol.keys import from_pem, sealer
 from protocol.reports import FetchStatement
-from protocol.seen import Seen
+from protocol.rules import slot_of
+from protocol.seen import Seen, Slot
 from protocol.trust import Trust
+from protocol.units import Document
 
 log = logging.getLogger("loa-agent")
 CONFIG_EXIT: Final = 78
@@ -58,30 +57,13 @@ async def may_fail(name: str, run: Callable[[], Awaitable[None]], emit: Callable
             await asyncio.sleep(RESTART_WAIT_S)
 
 
-def open_root(config: Config) -> Root:
-    """The pinned root of the card. Raises ConfigWrong."""
-    path = config.path(config.pins.root)
+def _slot(raw: bytes) -> Slot | None:
+    """The place of a document; None for bytes that are none (the core refuses them, and says so)."""
     try:
-        return open_pinned_root(path.read_bytes(), config.pins.root_digest)
-    except (OSError, ProtocolError) as error:
-        raise ConfigWrong(f"{path}: key `pins.root`: {error}; copy root and root_digest from the same ceremony") from error
-
-
-def open_report_key(config: Config) -> Sealer:
-    """The key that signs what this node says. Raises ConfigWrong."""
-    path = config.path(config.identity.report_key)
-    try:
-        return sealer(from_pem(path.read_bytes(), None))
-    except (OSError, ProtocolError) as error:
-        raise ConfigWrong(f"{path}: key `identity.report_key`: {error}; make the node's folder again") from error
-
-
-def open_amplifier(config: Config) -> Amplifier:
-    """The amplifier of the board. Raises ConfigWrong."""
-    try:
-        return amplifier.parse(config.board.amplifier)
-    except (AmplifierFailed, ValueError) as error:
-        raise ConfigWrong(f"{config.folder / 'node.toml'}: key `board.amplifier`: {error}") from error
+        payload = payload_of(raw)
+    except ProtocolError:
+        return None
+    return slot_of(payload) if isinstance(payload, Document) else None
 
 
 class Agent:
@@ -91,18 +73,14 @@ class Agent:
         node = config.identity.node
         self.config = config
         self.signer = open_report_key(config)
-        state_folder = config.path(config.identity.state)
+        root, credentials = open_root(config), open_credentials(config)
+        state_folder = make_state(config)
         media = state_folder / "media"
-        media.mkdir(parents=True, exist_ok=True)
-        root = open_root(config)
         self.desk = Desk(State(node=node, media_root=str(media), trust=Trust(root), seen=Seen()), self.signer)
         emit = self.desk.emit
         self.clock = SyncFileClock(Path(config.board.clock), emit)
         self.store = Store(state_folder, emit, sync_delay_s=store_delay_s)
         memory = self.store.open()
-        credentials = Credentials(
-            config.path(config.pins.ca), config.path(config.identity.certificate), config.path(config.identity.key)
-        )
         chance = random.Random(secrets.randbits(64))  # noqa: S311  jitter, not secrecy
         self.broker = Broker(
             node,
@@ -123,7 +101,7 @@ class Agent:
             chance,
         )
         self.player = PlayerDriver(
-            sink=config.board.sink,
+            sink=check_sink(config),
             cache=state_folder / "player",
             amplifier=open_amplifier(config),
             voice=Speaker(state_folder / "voice"),
@@ -131,12 +109,15 @@ class Agent:
         )
         self.machine = Machine(state_folder, emit)
         emit(Booted(memory))
-        for name in sorted((config.path(name) for name in config.pins.documents), key=self._card_rank):
-            emit(Arrived(0, topics.topic("document", node=node), name.read_bytes()))
+        for raw in self._card(memory):
+            emit(Arrived(0, topics.topic("document", node=node), raw))
 
-    @staticmethod
-    def _card_rank(path: Path) -> int:
-        return CARD_ORDER.get(peek(path.read_bytes())[0], len(CARD_ORDER))
+    def _card(self, memory: Memory) -> list[bytes]:
+        """The card's documents for whose places nothing is held yet, authority first. Later ones come from the controller."""
+        held = {_slot(kept.raw) for kept in memory.documents}
+        raws = [self.config.path(name).read_bytes() for name in self.config.pins.documents]
+        fresh = [raw for raw in raws if (slot := _slot(raw)) is None or slot not in held]
+        return sorted(fresh, key=lambda raw: CARD_ORDER.get(peek(raw)[0], len(CARD_ORDER)))
 
     def _https_context(self, credentials: Credentials) -> ssl.SSLContext:
         return tls_context(credentials, check_dates=self.desk.state.clock_usable)
@@ -221,9 +202,9 @@ def main() -> None:
     try:
         config = load(args.config)
         asyncio.run(serve(config, args.store_delay_ms / 1000))
-    except ConfigWrong as error:
+    except (ConfigWrong, StoreFailed) as error:
         print(f"loa-agent: {error}", file=sys.stderr)  # noqa: T201  one sentence for whoever starts it by hand
-        sys.exit(CONFIG_EXIT)
+        sys.exit(CONFIG_EXIT if isinstance(error, ConfigWrong) else 1)
 
 
 if __name__ == "__main__":

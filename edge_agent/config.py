@@ -1,8 +1,10 @@
 """One TOML file to one frozen struct: identity, pins, broker address, board. A mistake stops the start with one sentence."""
 
+import os
+import re
 import tomllib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta, Struct
@@ -37,14 +39,14 @@ class Pins(Struct, frozen=True, forbid_unknown_fields=True):
 class BrokerAddress(Struct, frozen=True, forbid_unknown_fields=True):
     """Where the broker is."""
 
-    host: str
+    host: Annotated[str, Meta(pattern=r"^[^\s/:@]+\Z")]
     port: Annotated[int, Meta(ge=1, le=65_535)] = 8883
 
 
 class ControllerAddress(Struct, frozen=True, forbid_unknown_fields=True):
     """Where media come from: https://host:port."""
 
-    media_url: Annotated[str, Meta(pattern=r"^https://[^/]+$")]
+    media_url: Annotated[str, Meta(pattern=r"^https://[^\s/:@?#]+(:[0-9]{1,5})?\Z")]
 
 
 class Board(Struct, frozen=True, forbid_unknown_fields=True):
@@ -55,7 +57,7 @@ class Board(Struct, frozen=True, forbid_unknown_fields=True):
     clock: str = "/run/systemd/timesync/synchronized"
 
 
-class Config(Struct, frozen=True, forbid_unknown_fields=True):
+class Table(Struct, frozen=True, forbid_unknown_fields=True):
     """Everything in node.toml; paths are relative to the file."""
 
     identity: Identity
@@ -63,40 +65,70 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     broker: BrokerAddress
     controller: ControllerAddress
     board: Board = Board()
-    folder: Path = Path()
+
+
+class Config(Table, frozen=True, forbid_unknown_fields=True):
+    """What the file says, and where it lies."""
+
+    file: Path = Path("node.toml")
 
     def path(self, name: str) -> Path:
         """A path of the file, made absolute."""
-        return (self.folder / name).resolve()
+        return (self.file.parent / name).resolve()
+
+    def wrong(self, key: str, what: str) -> "ConfigWrong":
+        """The sentence about one key."""
+        return ConfigWrong(f"{self.file}: key `{key}`: {what}")
 
 
-_REMEDY = "see `loa node add`, which writes this file"
+_REMEDY: Final = "see `loa node add`, which writes this file"
+_MISSING: Final = re.compile(r"Object missing required field `(\w+)`")
+_UNKNOWN: Final = re.compile(r"Object contains unknown field `(\w+)`")
+HIGHEST_PORT: Final = 65_535
+_SHAPES: Final = {
+    "broker.host": "write a name or address, without a port",
+    "controller.media_url": "write https://name:port and nothing behind it",
+    "pins.root_digest": "write the 64 letters 0-9, a-f that the ceremony printed",
+}
 
 
 def load(path: Path) -> Config:
     """Read node.toml. Raises ConfigWrong."""
+    path = Path(os.path.abspath(path))  # noqa: PTH100  not resolved: the sentence names the file as the technician knows it
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), Table)
     except FileNotFoundError as error:
         raise ConfigWrong(f"{path}: there is no such file; {_REMEDY}") from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigWrong(f"{path}: it cannot be read as TOML ({error}); correct that line") from error
-    try:
-        config = msgspec.convert(table, Config)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigWrong(f"{path}: it cannot be read ({error}); put back a copy of it") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigWrong(f"{path}: it is not TOML: {error}; correct that line") from error
     except msgspec.ValidationError as error:
-        what, _, where = str(error).partition(" - at `$")
-        key = where.strip("`.") or "(top)"
-        raise ConfigWrong(f"{path}: key `{key}`: {what}; correct it, or {_REMEDY}") from error
-    config = msgspec.structs.replace(config, folder=path.resolve().parent)
+        raise _named(path, error) from error
+    config = Config(**msgspec.structs.asdict(table), file=path)
     if not is_valid(config.identity.node):
-        raise ConfigWrong(
-            f"{path}: key `identity.node`: {config.identity.node!r} is no node id; copy the 10 letters of the label"
-        )
-    _check_files(path, config)
+        raise config.wrong("identity.node", f"{config.identity.node!r} is no node id; copy the 10 letters of the label")
+    port = config.controller.media_url.rpartition(":")[2]
+    if port.isdecimal() and not 0 < int(port) <= HIGHEST_PORT:
+        raise config.wrong("controller.media_url", f"there is no port {port}; a port is 1 to {HIGHEST_PORT}")
+    _check_files(config)
     return config
 
 
-def _check_files(path: Path, config: Config) -> None:
+def _named(path: Path, error: msgspec.ValidationError) -> ConfigWrong:
+    """Words of msgspec, with the key in front: a missing or unknown one is named whole."""
+    what, _, where = str(error).partition(" - at `$")
+    key = where.strip("`.")
+    if found := _MISSING.fullmatch(what):
+        key, what = f"{key}.{found[1]}".strip("."), "it is missing"
+    elif found := _UNKNOWN.fullmatch(what):
+        key, what = f"{key}.{found[1]}".strip("."), "there is no such key"
+    elif key in _SHAPES and "regex" in what:
+        return ConfigWrong(f"{path}: key `{key}`: {_SHAPES[key]}")
+    return ConfigWrong(f"{path}: key `{key}`: {what}; correct it, or {_REMEDY}")
+
+
+def _check_files(config: Config) -> None:
     named = {
         "identity.certificate": config.identity.certificate,
         "identity.key": config.identity.key,
@@ -107,4 +139,8 @@ def _check_files(path: Path, config: Config) -> None:
     for key, name in named.items():
         file = config.path(name)
         if not file.is_file():
-            raise ConfigWrong(f"{path}: key `{key}`: there is no file {file}; copy it there, or {_REMEDY}")
+            raise config.wrong(key, f"there is no file {file}; copy it there, or {_REMEDY}")
+        try:
+            file.open("rb").close()
+        except OSError as error:
+            raise config.wrong(key, f"{file} cannot be read ({error.strerror}); make its owner the agent's user") from error

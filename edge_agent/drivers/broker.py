@@ -1,6 +1,7 @@
 """The link to the broker: our own reconnect, acknowledgement only when told, birth and will under one number."""
 
 import asyncio
+import contextlib
 import logging
 import random
 import socket
@@ -47,6 +48,7 @@ class Credentials(msgspec.Struct, frozen=True):
 class _Report(msgspec.Struct, frozen=True):
     topic: str
     payload: bytes
+    retain: bool = False
 
 
 class _Filters(msgspec.Struct, frozen=True):
@@ -77,8 +79,10 @@ class Broker:
         clock_usable: Callable[[], bool],
         emit: Callable[[Event], None],
         chance: random.Random,
+        keep_alive_s: int = KEEP_ALIVE_S,
     ) -> None:
         self._node = node
+        self._keep_alive_s = keep_alive_s
         self._address = (host, port)
         self._credentials = credentials
         self._clock_usable = clock_usable
@@ -123,19 +127,52 @@ class Broker:
             started = asyncio.get_running_loop().time()
             try:
                 await self._connected()
-            except (aiomqtt.MqttError, OSError, ssl.SSLError, TimeoutError) as error:
+            except (aiomqtt.MqttError, OSError) as error:
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():  # aiomqtt's goodbye failed, and its error hid that we were told to end
+                    raise asyncio.CancelledError from error
                 log.info("link down: %s", error)
-                if self._client is not None:
-                    self._client = None
-                    self._emit(LinkDown(str(error)[:200]))
+                self._lost(str(error)[:200])
+            finally:
+                self._lost("the link's driver ended")
             if asyncio.get_running_loop().time() - started > LONGEST_WAIT_S:
                 wait_s = FIRST_WAIT_S
             await asyncio.sleep(wait_s * self._chance.uniform(0.5, 1.5))
             wait_s = min(wait_s * 2, LONGEST_WAIT_S)
 
+    def _lost(self, reason: str) -> None:
+        if self._client is not None:
+            self._client = None
+            self._taken.clear()
+            self._emit(LinkDown(reason))
+
     async def _connected(self) -> None:
         self._birth += 1
-        alive = topics.topic("alive", node=self._node)
+        client = self._new_client()
+        async with client:
+            client.timeout = GOODBYE_TIMEOUT_S  # from here on only the wait for a goodbye uses it
+            while not self._outbox.empty():
+                self._outbox.get_nowait()
+            self._client = client
+            self._put(_Report(self._alive_topic, self._alive(online=True), retain=True))
+            self._emit(LinkUp(self._birth))
+            tasks = [asyncio.create_task(self._send(client)), asyncio.create_task(self._receive(client))]
+            try:
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()
+            except asyncio.CancelledError:
+                # a clean DISCONNECT discards the will: say ourselves that we go
+                gone = self._alive(online=False)
+                with contextlib.suppress(aiomqtt.MqttError):
+                    await client.publish(self._alive_topic, gone, qos=1, retain=True, timeout=GOODBYE_TIMEOUT_S)
+                raise
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _new_client(self) -> aiomqtt.Client:
         will_properties = Properties(PacketTypes.WILLMESSAGE)
         will_properties.WillDelayInterval = WILL_DELAY_S
         connect_properties = Properties(PacketTypes.CONNECT)
@@ -146,35 +183,20 @@ class Broker:
             identifier=self._node,
             protocol=aiomqtt.ProtocolVersion.V5,
             clean_start=False,
-            keepalive=KEEP_ALIVE_S,
+            keepalive=self._keep_alive_s,
             timeout=CONNECT_TIMEOUT_S,
             properties=connect_properties,
-            will=aiomqtt.Will(alive, self._alive(online=False), 1, retain=True, properties=will_properties),
+            will=aiomqtt.Will(self._alive_topic, self._alive(online=False), 1, retain=True, properties=will_properties),
             tls_context=tls_context(self._credentials, check_dates=self._clock_usable()),
             max_queued_outgoing_messages=OUTBOX,
             socket_options=((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),),
         )
         client._client.manual_ack_set(True)  # noqa: SLF001  the only way (platform fact): else aiomqtt acknowledges on receipt
-        async with client:
-            self._client = client
-            self._taken.clear()
-            while not self._outbox.empty():
-                self._outbox.get_nowait()
-            self._emit(LinkUp(self._birth))
-            await client.publish(alive, self._alive(online=True), qos=1, retain=True, timeout=PUBLISH_TIMEOUT_S)
-            tasks = [asyncio.create_task(self._send(client)), asyncio.create_task(self._receive(client))]
-            try:
-                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    task.result()
-            except asyncio.CancelledError:
-                # a clean DISCONNECT discards the will: say ourselves that we go
-                await client.publish(alive, self._alive(online=False), qos=1, retain=True, timeout=GOODBYE_TIMEOUT_S)
-                raise
-            finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
+        return client
+
+    @property
+    def _alive_topic(self) -> str:
+        return topics.topic("alive", node=self._node)
 
     def _alive(self, *, online: bool) -> bytes:
         return _encode(Alive(node=self._node, birth=self._birth, online=online))
@@ -192,8 +214,8 @@ class Broker:
         while True:
             job = await self._outbox.get()
             match job:
-                case _Report(topic, payload):
-                    await client.publish(topic, payload, qos=1, timeout=PUBLISH_TIMEOUT_S)
+                case _Report(topic, payload, retain):
+                    await client.publish(topic, payload, qos=1, retain=retain, timeout=PUBLISH_TIMEOUT_S)
                 case _Filters(names):
                     # retained messages come only for subscriptions that the session did not have: none twice over a metered link
                     options = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_SEND_IF_NEW_SUB)

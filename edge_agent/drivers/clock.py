@@ -23,7 +23,10 @@ class SyncFileClock:
 
     def state(self) -> ClockState:
         """What the time source says now."""
-        return "good" if self._sync_file.exists() else "unknown"
+        try:
+            return "good" if self._sync_file.exists() else "unknown"
+        except OSError:
+            return "unknown"
 
     def instant(self) -> Instant:
         """Now, with fresh random bits."""

@@ -13,7 +13,7 @@ import ssl
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 from urllib.parse import urlsplit
 
 from edge_agent.commands import Want
@@ -27,7 +27,13 @@ RECEIVE_BUFFER_BYTES: Final = 24_576
 TIMEOUT_S: Final = 30.0
 FIRST_WAIT_S: Final = 1.0
 LONGEST_WAIT_S: Final = 300.0
+LONGEST_WAIT_WRONG_S: Final = 6 * 3_600.0
+"""Wrong bytes cost a whole file of a metered link each time."""
 DISK_RESERVE_BYTES: Final = 64 * 2**20
+
+
+class WrongBytes(FetchFailed):
+    """All of the file came, and it is not the one that was signed."""
 
 
 class Fetcher:
@@ -41,6 +47,9 @@ class Fetcher:
         authorise: Callable[[str], str],
         emit: Callable[[Event], None],
         chance: random.Random,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        disk_reserve_bytes: int = DISK_RESERVE_BYTES,
     ) -> None:
         self._url = urlsplit(media_url)
         self._folder = folder
@@ -48,23 +57,30 @@ class Fetcher:
         self._authorise = authorise
         self._emit = emit
         self._chance = chance
+        self._timeout_s = timeout_s
+        self._disk_reserve_bytes = disk_reserve_bytes
         self._wants: tuple[Want, ...] = ()
+        self._current: Want | None = None
         self._woken = asyncio.Event()
         self._held = False
-        self._let_go = threading.Event()
-        self._failed: dict[str, float] = {}
+        self._link = _Link()
+        self._waits_s: dict[str, float] = {}
 
     def fetch(self, wants: tuple[Want, ...]) -> None:
-        """These are needed, in this order."""
-        self._wants = wants
-        self._failed = {sha: wait for sha, wait in self._failed.items() if any(want.sha256 == sha for want in wants)}
+        """These are needed, in this order; a file that is new and goes before the one under way makes it wait."""
+        known, self._wants = set(self._wants), wants
+        self._waits_s = {sha: wait for sha, wait in self._waits_s.items() if any(want.sha256 == sha for want in wants)}
+        if self._current is not None:
+            before = wants[: wants.index(self._current)] if self._current in wants else wants
+            if self._current not in wants or any(want not in known for want in before):
+                self._link.let_go()
         self._woken.set()
 
     def hold(self, *, held: bool) -> None:
         """Leave the link to an order, or go on."""
         self._held = held
         if held:
-            self._let_go.set()
+            self._link.let_go()
         self._woken.set()
 
     async def run(self) -> None:
@@ -77,89 +93,111 @@ class Fetcher:
                 now = loop.time()
                 ready = [want for want in self._wants if again_at.get(want.sha256, 0.0) <= now]
                 if self._held or not ready:
-                    later = [at for sha, at in again_at.items() if any(want.sha256 == sha for want in self._wants)]
+                    later = [again_at[want.sha256] for want in self._wants if want.sha256 in again_at]
                     wait_s = max(0.05, min(later) - now) if later and not self._held else None
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(self._woken.wait(), wait_s)
                     continue
-                want = ready[0]
-                self._let_go.clear()
-                if not await self._one(want):
-                    again_at[want.sha256] = loop.time() + self._wait_s(want)
+                self._current = want = ready[0]
+                self._link.take()
+                wait_s = await self._one(want)
+                self._current = None
+                if wait_s is not None:
+                    again_at[want.sha256] = loop.time() + wait_s
         finally:
-            self._let_go.set()
+            self._current = None
+            self._link.let_go()
 
-    async def _one(self, want: Want) -> bool:
+    async def _one(self, want: Want) -> float | None:
+        """Fetch one file, or a part of it. Returns how long to wait before it is tried again."""
         try:
             whole = await asyncio.to_thread(self._download, want)
-        except (OSError, http.client.HTTPException, ssl.SSLError, FetchFailed) as error:
+        except (OSError, http.client.HTTPException, FetchFailed) as error:
+            if self._link.gone and not isinstance(error, WrongBytes):
+                return None  # we closed it ourselves
             log.info("media %s not fetched: %s", want.sha256[:12], error)
-            self._emit(MediaFailed(want.sha256, str(error)[:200]))
-            return False
+            self._emit(MediaFailed(want.sha256, str(error)[:200] or type(error).__name__))
+            return self._wait_s(want, LONGEST_WAIT_WRONG_S if isinstance(error, WrongBytes) else LONGEST_WAIT_S)
         if whole:
             self._wants = tuple(other for other in self._wants if other.sha256 != want.sha256)
-            self._failed.pop(want.sha256, None)
+            self._waits_s.pop(want.sha256, None)
             self._emit(MediaStored(want.sha256))
-        return True
+        return None
 
-    def _wait_s(self, want: Want) -> float:
-        wait_s = min(self._failed.get(want.sha256, FIRST_WAIT_S / 2) * 2, LONGEST_WAIT_S)
-        self._failed[want.sha256] = wait_s
+    def _wait_s(self, want: Want, longest_s: float) -> float:
+        wait_s = min(self._waits_s.get(want.sha256, FIRST_WAIT_S / 2) * 2, longest_s)
+        self._waits_s[want.sha256] = wait_s
         return wait_s * self._chance.uniform(0.5, 1.5)
 
     # --- in the thread ---
 
     def _download(self, want: Want) -> bool:
         """Go on where the part file ends. Returns False when told to let go. Raises FetchFailed and what the network raises."""
-        free_bytes = shutil.disk_usage(self._folder).free
-        if free_bytes < want.bytes + DISK_RESERVE_BYTES:
-            raise FetchFailed(f"no room: {free_bytes} bytes free, {want.bytes} needed beside a reserve for emergencies")
         part = self._folder / "part" / f"{want.sha256}.part"
         part.parent.mkdir(parents=True, exist_ok=True)
-        digest = hashlib.sha256()
-        have = 0
+        self._make_room(want, part)
         with part.open("ab+") as file:
+            digest, have = hashlib.sha256(), 0
             file.seek(0)
             while chunk := file.read(CHUNK_BYTES):
                 digest.update(chunk)
                 have += len(chunk)
             if have < want.bytes:
-                have = self._receive(want, file, digest, have)
+                digest, have = self._receive(want, file, digest, have)
             if have < want.bytes:
                 return False
             file.flush()
             os.fsync(file.fileno())
         if have != want.bytes or digest.hexdigest() != want.sha256:
             part.unlink()
-            raise FetchFailed("the bytes are not those that the programme names: thrown away")
+            raise WrongBytes("the bytes are not those that the programme names: thrown away")
         self._keep(part, want.sha256)
         return True
 
-    def _receive(self, want: Want, file: "object", digest: "hashlib._Hash", have: int) -> int:
+    def _make_room(self, want: Want, part: Path) -> None:
+        """Never fill the card: what was begun and is no longer wanted goes first. Raises FetchFailed."""
+        needed = want.bytes + self._disk_reserve_bytes - (part.stat().st_size if part.exists() else 0)
+        if shutil.disk_usage(self._folder).free >= needed:
+            return
+        wanted = {other.sha256 for other in self._wants}
+        for old in part.parent.glob("*.part"):
+            if old.stem not in wanted:
+                old.unlink(missing_ok=True)
+        free_bytes = shutil.disk_usage(self._folder).free
+        if free_bytes < needed:
+            raise FetchFailed(f"no room: {free_bytes} bytes free, {want.bytes} needed beside a reserve for emergencies")
+
+    def _receive(self, want: Want, file: BinaryIO, digest: "hashlib._Hash", have: int) -> "tuple[hashlib._Hash, int]":
         connection = self._connect()
         try:
             headers = {"Authorization": self._authorise(want.sha256), "Range": f"bytes={have}-"}
             connection.request("GET", f"/media/{want.sha256}", headers=headers)
             response = connection.getresponse()
-            if response.status != http.client.PARTIAL_CONTENT and not (response.status == http.client.OK and have == 0):
+            if response.status == http.client.OK and have:
+                file.truncate(0)  # whoever answered knows no ranges: all of it comes again
+                digest, have = hashlib.sha256(), 0
+            elif response.status not in (http.client.OK, http.client.PARTIAL_CONTENT):
                 raise FetchFailed(f"the controller answered {response.status} {response.reason}")
-            while have < want.bytes and not self._let_go.is_set():
-                chunk = response.read(min(CHUNK_BYTES, want.bytes - have))
+            while have < want.bytes and not self._link.gone:
+                chunk = response.read1(min(CHUNK_BYTES, want.bytes - have))
                 if not chunk:
                     raise FetchFailed(f"the connection ended after {have} of {want.bytes} bytes")
-                file.write(chunk)  # type: ignore[attr-defined]  # a binary file
+                file.write(chunk)
                 digest.update(chunk)
                 have += len(chunk)
         finally:
+            self._link.drop()
             connection.close()
-        return have
+        return digest, have
 
     def _connect(self) -> http.client.HTTPSConnection:
         host, port = self._url.hostname or "", self._url.port or 443
-        connection = http.client.HTTPSConnection(host, port, timeout=TIMEOUT_S)
-        raw = socket.create_connection((host, port), timeout=TIMEOUT_S)
+        connection = http.client.HTTPSConnection(host, port, timeout=self._timeout_s)
+        raw = socket.create_connection((host, port), timeout=self._timeout_s)
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+        self._link.hold(raw)
         connection.sock = self._context().wrap_socket(raw, server_hostname=host)
+        self._link.hold(connection.sock)
         return connection
 
     def _keep(self, part: Path, sha256: str) -> None:
@@ -172,3 +210,39 @@ class Fetcher:
                 os.fsync(handle)
             finally:
                 os.close(handle)
+
+
+class _Link:
+    """The connection of the moment, which another thread may break at once: a read that waits would hold it for `TIMEOUT_S`."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._socket: socket.socket | None = None
+        self.gone = False
+
+    def take(self) -> None:
+        """A new download begins."""
+        with self._lock:
+            self.gone = False
+
+    def hold(self, sock: socket.socket) -> None:
+        """Remember what to break. Raises ConnectionAbortedError when it was already told to let go."""
+        with self._lock:
+            if self.gone:
+                sock.close()
+                raise ConnectionAbortedError("let go")
+            self._socket = sock
+
+    def drop(self) -> None:
+        """Nothing is open any more."""
+        with self._lock:
+            self._socket = None
+
+    def let_go(self) -> None:
+        """Break what is open; nothing new opens until `take`."""
+        with self._lock:
+            self.gone = True
+            if self._socket is not None:
+                with contextlib.suppress(OSError):
+                    # the plain one: SSLSocket's own would let a read that is under way take ciphertext for the file's bytes
+                    socket.socket.shutdown(self._socket, socket.SHUT_RDWR)

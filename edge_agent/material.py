@@ -1,0 +1,96 @@
+"""Opens what the configuration names: root, report key, TLS files, amplifier, sink. Each mistake is one sentence."""
+
+import ssl
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+from edge_agent.config import Config
+from edge_agent.drivers import amplifier
+from edge_agent.drivers.broker import Credentials, tls_context
+from edge_agent.errors import AmplifierFailed
+from edge_agent.player import sinks
+from edge_agent.ports import Amplifier
+from protocol.documents import Root
+from protocol.envelope import Sealer, open_pinned_root
+from protocol.errors import ProtocolError
+from protocol.keys import from_pem, sealer
+
+ENROL: Final = "make the node's folder again with `loa node add`"
+
+
+def open_root(config: Config) -> Root:
+    """The pinned root of the card. Raises ConfigWrong."""
+    path = config.path(config.pins.root)
+    try:
+        return open_pinned_root(path.read_bytes(), config.pins.root_digest)
+    except (OSError, ProtocolError) as error:
+        raise config.wrong("pins.root", f"{path}: {error}; copy root and root_digest from the same ceremony") from error
+
+
+def open_report_key(config: Config) -> Sealer:
+    """The key that signs what this node says. Raises ConfigWrong."""
+    path = config.path(config.identity.report_key)
+    try:
+        return sealer(from_pem(path.read_bytes(), None))
+    except (OSError, ProtocolError) as error:
+        raise config.wrong("identity.report_key", f"{path}: {error}; {ENROL}") from error
+
+
+def open_credentials(config: Config) -> Credentials:
+    """The files of TLS, once tried: CA, certificate and key that belong together, under this node's name. Raises ConfigWrong."""
+    identity = config.identity
+    ca, certificate, key = (config.path(name) for name in (config.pins.ca, identity.certificate, identity.key))
+    try:
+        ssl.create_default_context(cafile=str(ca))
+    except (OSError, ValueError) as error:
+        raise config.wrong("pins.ca", f"{ca} holds no certificates; copy ca.pem of the controller there") from error
+    try:
+        found = x509.load_pem_x509_certificate(certificate.read_bytes())
+    except (OSError, ValueError) as error:
+        raise config.wrong("identity.certificate", f"{certificate} holds no certificate; {ENROL}") from error
+    names = [str(name.value) for name in found.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    if names != [identity.node]:
+        was_for = ", ".join(names) or "nobody"
+        raise config.wrong("identity.certificate", f"{certificate} was made for {was_for}, this node is {identity.node}; {ENROL}")
+    credentials = Credentials(ca, certificate, key)
+    try:
+        tls_context(credentials, check_dates=False)
+    except (OSError, ValueError) as error:
+        raise config.wrong("identity.key", f"{key} is not the key of {certificate.name}; {ENROL}") from error
+    return credentials
+
+
+def open_amplifier(config: Config) -> Amplifier:
+    """The amplifier of the board. Raises ConfigWrong."""
+    try:
+        return amplifier.parse(config.board.amplifier)
+    except (AmplifierFailed, ValueError) as error:
+        raise config.wrong("board.amplifier", str(error)) from error
+
+
+def check_sink(config: Config) -> str:
+    """The word for the sound card, which the player opens in its own process. Raises ConfigWrong."""
+    spec = config.board.sink
+    kind, _, rest = spec.partition(":")
+    try:
+        if kind != "alsa" or not rest:
+            sinks.parse(spec)
+    except ValueError as error:
+        raise config.wrong("board.sink", str(error)) from error
+    folder = Path(rest.partition("?")[0]).parent
+    if kind != "alsa" and not folder.is_dir():
+        raise config.wrong("board.sink", f"there is no folder {folder}; make it, or name another")
+    return spec
+
+
+def make_state(config: Config) -> Path:
+    """The folder of the node's memory. Raises ConfigWrong."""
+    folder = config.path(config.identity.state)
+    try:
+        (folder / "media").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise config.wrong("identity.state", f"{folder}: {error.strerror}; name a folder that the agent may write") from error
+    return folder
