@@ -25,6 +25,14 @@ def view_of(world: World, area: AreaKnown) -> AreaView:
     )
 
 
+def area_or_node(world: World, area: str) -> AreaView:
+    """An area, or a node as the narrowest area of all."""
+    node = world.nodes.get(area)
+    if node is None:
+        return view_of(world, world.areas[area])
+    return AreaView(id=node.id, no=node.area_no, level="node", name=node.name, parent=node.settlement, nodes=1)
+
+
 async def tree(parts: Parts) -> list[AreaView]:
     """All areas, parents before children."""
     return [view_of(parts.world, area) for area in sorted(parts.world.areas.values(), key=lambda area: area.id)]

@@ -232,7 +232,7 @@ async def one(parts: Parts, digest: str) -> DocumentView:
     raise Refused(f"no document {digest[:16]}… is known here", code="unknown-document", status=404)
 
 
-async def raw_of(parts: Parts, digest: str) -> bytes:
+async def raw(parts: Parts, digest: str) -> bytes:
     """The sealed bytes of a stored document. Raises Refused for one that nobody knows."""
     found = await parts.database.run(lambda tx: documents.by_digest(tx, digest))
     if found is None:

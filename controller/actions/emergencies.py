@@ -6,7 +6,7 @@ from typing import Final, Literal
 import msgspec
 
 from controller.actions import orders as submitting
-from controller.actions.areas import view_of
+from controller.actions.areas import area_or_node
 from controller.actions.reseal import BY_SIGNER
 from controller.actions.views import Draft, IncidentView, Request
 from controller.core import progress as folding
@@ -36,7 +36,7 @@ async def draft(parts: Parts, who: Actor, request: Request) -> Draft:
     texts, clips = _checked_words(request, {view.sha256: view.bytes for view in await parts.database.run(media.list_all)})
     made = Draft(
         id=secrets.token_hex(8),
-        areas=tuple(view_of(world, world.areas[area]) for area in areas if area in world.areas),
+        areas=tuple(area_or_node(world, area) for area in areas),
         node_count=len(covered),
         node_names=tuple(world.name_of(node) for node in covered),
         offline=tuple(world.name_of(node) for node in covered if states[node].online != "online"),
@@ -69,7 +69,7 @@ def _resolve(world: World, wanted: tuple[str, ...], groups: list[stored_world.Gr
             raise Refused(f"area {area} is not in the controller's tree", code="unknown-area", status=404)
         if world.commune_of(area) is None:
             raise Refused(
-                f"{world.name_of(area)} is wider than a commune: two officers seal that with their own keys, `loa emergency start`",
+                f"{world.name_of(area)} is wider than a commune: two officers seal that with their own keys, with `loa`",
                 code="too-wide",
                 status=403,
             )

@@ -1,0 +1,126 @@
+"""`python -m controller`: builds the controller's parts and runs broker link, page and API in one task group."""
+
+import argparse
+import asyncio
+import fcntl
+import json
+import logging
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import IO, Final
+
+from controller.broker import BrokerLink
+from controller.config import Config, load
+from controller.errors import ConfigWrong
+from controller.listening import api_server, bind_tcp, bind_unix, https_server
+from controller.live import Live
+from controller.media import sweep
+from controller.parts import Parts
+from controller.signer_link import SignerLink
+from controller.store.database import Database, migrate
+from controller.store.world import load as load_world
+from controller.web.app import create_api, create_app
+
+log: Final = logging.getLogger("loa.serve")
+
+
+def wall_ms() -> int:
+    """The controller's clock."""
+    return time.time_ns() // 1_000_000
+
+
+def build(config: Config, now_ms: Callable[[], int] = wall_ms) -> Parts:
+    """The parts on a state folder, its database brought up to date. Inside a running loop."""
+    migrate(config.database_url)
+    database = Database(config.database_url)
+    parts = Parts(
+        config=config,
+        database=database,
+        world=database.run_now(load_world),
+        signer=SignerLink(config.signer_socket),
+        live=Live(),
+        now_ms=now_ms,
+    )
+    parts.ports.broker = config.settings.broker.port
+    return parts
+
+
+async def serve(
+    config: Config, *, broker_port: int | None = None, https_port: int | None = None, bind: str | None = None
+) -> None:
+    """Run until SIGTERM or SIGINT. Raises ConfigWrong when the folder or its ports cannot be used."""
+    with _sole(config.state) as _lock:
+        sweep(config.library)
+        parts = build(config)
+        with closing(parts.database):
+            parts.ports.broker = broker_port or config.settings.broker.port
+            https = config.settings.https
+            page_socket = bind_tcp(bind or https.bind, https.port if https_port is None else https_port)
+            api_socket = bind_unix(config.api_socket)
+            parts.ports.https = page_socket.getsockname()[1]
+            (config.state / "run" / "ports.json").write_text(
+                json.dumps({"https": parts.ports.https, "broker": parts.ports.broker, "pid": os.getpid()})
+            )
+            page = https_server(create_app(parts), config.tls / "https.crt", config.tls / "https.key")
+            api = api_server(create_api(parts))
+            link = BrokerLink(parts, random.random)
+            parts.expect = link.expect
+
+            def end() -> None:
+                page.should_exit = api.should_exit = True
+
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, end)
+            log.info("serving on port %d and %s", parts.ports.https, config.api_socket)
+            async with asyncio.TaskGroup() as group:
+                linking = group.create_task(link.run())
+                serving = [group.create_task(page.serve([page_socket])), group.create_task(api.serve([api_socket]))]
+                await asyncio.wait(serving, return_when=asyncio.FIRST_COMPLETED)
+                end()
+                await asyncio.wait(serving)
+                linking.cancel()
+            config.api_socket.unlink(missing_ok=True)
+            await parts.signer.close()
+
+
+def _sole(state: Path) -> IO[str]:
+    """Hold the folder: two controllers on one database would each keep half of the truth."""
+    run = state / "run"
+    run.mkdir(mode=0o700, exist_ok=True)
+    lock = (run / "serve.lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.close()
+        raise ConfigWrong(f"another `loa serve` runs on {state}: end it first (run/ports.json has its pid)") from error
+    return lock
+
+
+def main() -> int:
+    """Parse the arguments and serve."""
+    parser = argparse.ArgumentParser(prog="loa serve", description="Run the controller of a state folder.")
+    parser.add_argument("--state", type=Path, required=True, help="the folder that `loa init` made")
+    parser.add_argument("--broker-port", type=int, help="instead of [broker] port of loa.toml")
+    parser.add_argument("--https-port", type=int, help="instead of [https] port of loa.toml; 0: any free one")
+    parser.add_argument("--bind", help="instead of [https] bind of loa.toml")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        config = load(arguments.state)
+        with suppress(KeyboardInterrupt):
+            asyncio.run(serve(config, broker_port=arguments.broker_port, https_port=arguments.https_port, bind=arguments.bind))
+    except ConfigWrong as wrong:
+        sys.stderr.write(f"loa serve: {wrong}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,29 @@
+"""The two applications: the page and the media over HTTPS, the JSON API over the unix socket."""
+
+import msgspec
+from litestar import Litestar
+from litestar.datastructures import State
+from litestar.exceptions import HTTPException
+
+from controller.errors import Refused
+from controller.parts import Parts
+from controller.web import api, media
+from controller.web.answers import http_error, malformed, refused
+from controller.web.pages import routes
+
+
+def create_app(parts: Parts) -> Litestar:
+    """What officers' browsers and nodes reach. Nothing of the API is in it."""
+    return Litestar([media.give, *routes], state=State({"parts": parts}), openapi_config=None, logging_config=None)
+
+
+def create_api(parts: Parts) -> Litestar:
+    """What `loa` reaches, by a socket that only its user can open."""
+    return Litestar(
+        api.routes,
+        state=State({"parts": parts}),
+        openapi_config=None,
+        logging_config=None,
+        request_max_body_size=api.MOST_BYTES,
+        exception_handlers={Refused: refused, HTTPException: http_error, msgspec.MsgspecError: malformed},
+    )
