@@ -94,6 +94,11 @@ def unwrapped(raw: bytes, shape: type[Shape]) -> Shape:
         raise InputRefused(f"the document in force cannot be read ({error}): are `loa` and serve of one version?") from error
 
 
+def payload_in(raw: bytes) -> Sealed:
+    """The payload in sealed bytes from a source that verified them already. Raises InputRefused."""
+    return _sealed(Path("document"), raw).payload
+
+
 def write_draft(path: Path, payload: Sealed, *, new: bool = True) -> None:
     """Write an unsigned document, indented for people to read."""
     draft = {"draft": payload.kind, "payload": payload}

@@ -11,7 +11,7 @@ from controller import ca
 from controller.actions.views import NodeView, OrderContext
 from controller.cli.folder import StateFolder
 from controller.cli.link import Link
-from controller.cli.options import DEFAULT_STATE, JsonOption, SecretOption, StateOption
+from controller.cli.options import DEFAULT_STATE, JsonOption, SecretOption, StateOption, YesOption
 from controller.cli.orders import CONTEXT_PATH
 from controller.cli.sealing import Hand, check_clock, close, now_ms, open_hands
 from controller.cli.settings import Settings, read_settings
@@ -23,7 +23,7 @@ from provisioning.ceremony import ROOT, build_placement
 from provisioning.errors import InputRefused
 from provisioning.files import write_whole
 from provisioning.showing import moment
-from provisioning.terminal import print_json, print_lines, print_table, say
+from provisioning.terminal import ask, print_json, print_lines, print_table, say
 
 SEVERITY = ("good", "notice", "TROUBLE", "LOST")
 app = typer.Typer(no_args_is_help=True, help="Nodes (điểm phát): enrol, list, show.")
@@ -249,6 +249,23 @@ def show(
             ("refused", str(view.refused)),
         ]
     )
+
+
+@app.command("retire", epilog="loa node retire 4QX0Y7K2M8")
+def retire(
+    node: Annotated[str, typer.Argument(help="The node's id.")],
+    *,
+    yes: YesOption = False,
+    state: StateOption = DEFAULT_STATE,
+) -> None:
+    """A node is taken down: it keeps its history and is asked for nothing any more."""
+    folder = StateFolder(state)
+    folder.require()
+    identity = enrol.check_node_id(node)
+    ask(f"Retire node {identity}?", yes=yes)
+    with Link(folder.socket) as link:
+        link.delete(f"/v1/nodes/{identity}")
+    say(f"Node {identity} is retired.")
 
 
 def _clock(view: NodeView) -> str:

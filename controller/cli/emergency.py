@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
-from controller.cli import orders, watching
+from controller.cli import orders, resealing, watching
 from controller.cli.folder import StateFolder
 from controller.cli.options import (
     DEFAULT_STATE,
@@ -180,6 +180,25 @@ def _tell(sent: orders.Sent, plan: orders.Plan, *, as_json: bool, done: str) -> 
     say(f"Order {done}: incident {sent.incident or 'all'} in {areas}, sent through {sent.via}.", style="bold")
     if sent.via == "serve" and sent.incident:
         say(f"Follow it: loa emergency watch {sent.incident}")
+
+
+@app.command("reseal", epilog="loa emergency reseal 00c1d2e3f4a5b6c7 --key chu-tich.key")
+def reseal(
+    incident: Annotated[str, typer.Argument(help="The incident.")],
+    *,
+    key: KeyOption,
+    passphrase_file: SecretOption = None,
+    as_json: JsonOption = False,
+    state: StateOption = DEFAULT_STATE,
+) -> None:
+    """Seal an incident again for nodes without a clock, which gave a nonce to be answered."""
+    folder = StateFolder(state)
+    folder.require()
+    sent = resealing.reseal(folder, orders.check_incident(incident), open_hands(key, passphrase_file))
+    if as_json:
+        print_json(sent)
+        return
+    say(f"Sealed again: incident {sent.incident}, {len(sent.seqs)} orders.", style="bold")
 
 
 @app.command("list", epilog="loa emergency list")

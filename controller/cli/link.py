@@ -83,6 +83,12 @@ class Link:
         with self._translated():
             return self._answer(self._client.post(path, content=msgspec.json.encode(body), headers=headers), shape)
 
+    def delete(self, path: str) -> None:
+        """DELETE something. Raises ServeSilent or ServeRefused."""
+        with self._translated():
+            reply = self._client.delete(path)
+        _refuse(reply.status_code, reply.content)
+
     def post_sealed(self, path: str, raw: bytes, shape: type[T], **params: str) -> T:
         """POST sealed bytes as they are. Raises ServeSilent or ServeRefused."""
         headers = {"content-type": "application/octet-stream"}

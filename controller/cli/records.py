@@ -2,10 +2,11 @@
 
 import time
 from typing import Annotated, Final, Literal
+from urllib.parse import quote
 
 import typer
 
-from controller.actions.views import AuditView, NewPerson, PlayView, RefusalView
+from controller.actions.views import AuditView, NewPerson, PersonView, PlayView, RefusalView
 from controller.cli.folder import StateFolder
 from controller.cli.link import Link
 from controller.cli.options import DEFAULT_STATE, JsonOption, StateOption
@@ -95,8 +96,41 @@ def people_add(
     folder.require()
     with Link(folder.socket) as link:
         made = link.post("/v1/people", {"name": name, "full_name": full_name, "role": role}, NewPerson)
+    _tell(made, as_json=as_json)
+
+
+@people.command("reset", epilog="loa people reset h.yeo")
+def people_reset(
+    name: Annotated[str, typer.Argument(help="The name to sign in with.")],
+    *,
+    as_json: JsonOption = False,
+    state: StateOption = DEFAULT_STATE,
+) -> None:
+    """A new first password for somebody who lost theirs."""
+    folder = StateFolder(state)
+    folder.require()
+    with Link(folder.socket) as link:
+        made = link.post(f"/v1/people/{quote(name, safe='')}/reset", {}, NewPerson)
+    _tell(made, as_json=as_json)
+
+
+def _tell(made: NewPerson, *, as_json: bool) -> None:
     if as_json:
         print_json(made)
         return
     say(f"{made.person.full_name} signs in as {made.person.name} with this password, shown only now: {made.first_password}")
     say("It must be changed at the first sign-in.")
+
+
+@people.command("list", epilog="loa people list")
+def people_list(*, as_json: JsonOption = False, state: StateOption = DEFAULT_STATE) -> None:
+    """Who may sign in."""
+    folder = StateFolder(state)
+    folder.require()
+    with Link(folder.socket) as link:
+        found = link.get("/v1/people", list[PersonView])
+    if as_json:
+        print_json(found)
+        return
+    rows = [(each.name, each.full_name, each.role, "first password" if each.must_change else "") for each in found]
+    print_table(("name", "full name", "role", "note"), rows)
