@@ -194,24 +194,25 @@ class Store:
 
     def _commit_one(self, save: Save) -> Saved | SaveFailed:
         """Only what an emergency needs may have the ballast: a programme or a bulletin's record must not use it up."""
-        try:
-            self._write(save)
-        except sqlite3.Error as error:
-            failed = SaveFailed(save.ref, str(error))
-            if code_of(error) != sqlite3.SQLITE_FULL:
-                log.error("the store could not write: %s", error)  # noqa: TRY400  SaveFailed carries it to who asked
-                return failed
-        else:
-            return Saved(save.ref)
-        try:
-            self._opened.shrink_log()
-            if is_urgent(save):
-                log.warning("the card is full: giving back the store's ballast")
-                self._ballast.give()
-            self._write(save)
-        except sqlite3.Error:
-            return failed
-        return Saved(save.ref)
+        last_hope = [self._give_ballast] if is_urgent(save) else []
+        reason = ""
+        for make_room in (None, self._opened.shrink_log, *last_hope):
+            try:
+                if make_room is not None:
+                    make_room()
+                self._write(save)
+            except sqlite3.Error as error:
+                reason = str(error)
+                if code_of(error) != sqlite3.SQLITE_FULL:
+                    break
+            else:
+                return Saved(save.ref)
+        log.error("the store could not write: %s", reason)
+        return SaveFailed(save.ref, reason)
+
+    def _give_ballast(self) -> None:
+        log.warning("the card is full: giving back the store's ballast")
+        self._ballast.give()
 
     def _write(self, *saves: Save) -> None:
         writes = [write for save in saves for write in save.writes]
