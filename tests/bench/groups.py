@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from msgspec import Struct
 
-from tests.bench import confirm
+from tests.bench import confirm, share, stop, timed
 from tests.bench.measure import Figure
 from tests.bench.place import MOBILE, Need, Options
 
-Run = Callable[[Options], Awaitable[list[Figure]]]
+Run = Callable[[Options], Coroutine[Any, Any, list[Figure]]]
 
 
 class Group(Struct, frozen=True):
@@ -27,4 +28,7 @@ class Group(Struct, frozen=True):
 GROUPS = (
     Group("confirm", "confirmed request to first sample on loopback, 504 orders, 8 nodes", 350, 45, confirm.loopback),
     Group("confirm-3g", "the same over an emulated 3G link, beside a bare TLS peer", 280, 80, confirm.mobile, MOBILE),
+    Group("share", "bytes in to first sample, with slow cards and a slow amplifier, 4 x 200 orders", 660, 110, share.run),
+    Group("stop", "STOP to silence, 200 times", 120, 25, stop.run),
+    Group("timed", "bulletins at their second, two nodes, idle and busy; spread beside Snapcast", 860, 110, timed.run),
 )

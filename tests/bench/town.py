@@ -22,14 +22,14 @@ from protocol.envelope import payload_of
 from protocol.errors import ProtocolError
 from protocol.orders import Start, Text
 from protocol.reports import Alive, Hello, OrderResult, Receipt
-from tests.bench.ear import Ear, Heard
+from tests.bench.ear import RATE, Ear, Heard
 from tests.bench.place import ROOT, Options, say
 from tests.commune import AgentProcess, Commune, order_topic
 
 SETTLEMENT = "52.24076.001"
 COMMUNE_AREA = "52.24076"
 WORDS = "Nước sông Ba dâng cao, đề nghị bà con chuyển đến trường học ngay. Thông báo số {number}."
-CHIME_SAMPLES = 3 * int(tones.NOTE_S * tones.RATE) + int(tones.RING_S * tones.RATE)
+CHIME_SAMPLES = 3 * int(tones.NOTE_S * RATE) + int(tones.RING_S * RATE)
 READY_S = 60.0
 HEAR_S = 15.0
 
@@ -237,3 +237,6 @@ async def start_all(there: Town) -> None:
     for node in there.nodes:
         await there.warm(node)
     await asyncio.sleep(1)
+
+
+__all__ = ["Asked", "StandIn", "Town", "order_topic", "start_all", "town"]
