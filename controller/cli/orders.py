@@ -140,7 +140,7 @@ def show_plan(plan: Plan, kind: str, words: Words) -> None:
     lines += [(f"text {each.lang}", each.text) for each in words.text]
     lines += [("recording", each) for each in words.clips]
     for target in plan.targets:
-        nodes = "nodes not known" if target.nodes is None else f"{target.nodes} nodes"
+        nodes = "nodes: not known" if target.nodes is None else f"nodes: {target.nodes}"
         lines.append(("where", f"{target.area} ({nodes}), signed under {target.authority}"))
     print_lines(lines)
     if plan.silence:

@@ -73,16 +73,20 @@ def init(
     warn(f"Keep {state}/ca/ca.key safe: whoever has it can connect as anybody (but not make a loudspeaker speak).")
 
 
-def _become(module: str, state: Path) -> NoReturn:
-    """Turn this process into another program of ours, so that signals and status are its own."""
-    StateFolder(state).require()
-    sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-m", module, "--state", str(state)])  # noqa: S606  no shell is meant
-
-
-def serve(*, state: StateOption = DEFAULT_STATE) -> None:
+def serve(
+    *,
+    broker_port: Annotated[int | None, typer.Option(help="Instead of [broker] port of loa.toml.")] = None,
+    https_port: Annotated[int | None, typer.Option(help="Instead of [https] port of loa.toml; 0: any free one.")] = None,
+    bind: Annotated[str | None, typer.Option(help="Instead of [https] bind of loa.toml.")] = None,
+    state: StateOption = DEFAULT_STATE,
+) -> NoReturn:
     """Run the controller: page, broker link, and the socket that `loa` talks to."""
-    _become("controller", state)
+    StateFolder(state).require()
+    given = {"--broker-port": broker_port, "--https-port": https_port, "--bind": bind}
+    flags = [word for name, value in given.items() if value is not None for word in (name, str(value))]
+    sys.stdout.flush()
+    # This process becomes serve, so that signals and exit status are its own.
+    os.execv(sys.executable, [sys.executable, "-m", "controller", "--state", str(state), *flags])  # noqa: S606  no shell is meant
 
 
 def signer(*, state: StateOption = DEFAULT_STATE) -> None:

@@ -216,3 +216,26 @@ def test_the_first_root_is_pinned_only_with_the_right_digest(office: Office):
     alone = office.loa("trust", "import", str(office.papers.grant), "--yes")
     assert "import the root first" in alone.err
     assert PASSPHRASE not in alone.err
+
+
+def test_a_node_takes_its_authority_with_it_and_a_wrong_key_enrols_nobody(running: Office):
+    made = add_node(running)
+    folder = Path(made["folder"])
+    config = tomllib.loads((folder / "node.toml").read_text())
+    assert config["pins"]["documents"] == ["grant-52.json", f"grant-{COMMUNE}.json", "placement.json"]
+    assert (folder / f"grant-{COMMUNE}.json").read_bytes().strip() == running.papers.grant.read_bytes().strip()
+    out = running.state.parent / "wrong"
+    words = ("node", "add", "--name", "Sai", "--settlement", SETTLEMENT, "--out", str(out))
+    said = running.loa(*words, *key(running, "chu-tich"))
+    assert (said.code, "the power 'placement'" in said.err) == (1, True)
+    assert not out.exists()
+    assert len(running.loa("node", "list", "--json").json()) == 1
+
+
+def test_a_node_with_the_same_label_is_placed_anew(running: Office):
+    made = add_node(running)
+    again = add_node(running, "Máy thay thế", "--node", made["node"])
+    assert (again["placed"], again["area_no"]) == (True, made["area_no"])
+    assert again["report_key"] != made["report_key"]
+    assert running.loa("node", "retire", made["node"], "--yes").code == 0
+    assert running.loa("node", "retire", "0000000001", "--yes").code == 1
