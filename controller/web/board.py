@@ -12,6 +12,8 @@ from controller.web.texts import Tongue, say
 
 SHOWN_NODES: Final = 200
 ACTIVE: Final = frozenset({"waiting", "sounding"})
+AREA_KEY: Final = "stop-"
+"""A STOP or LIFT of a whole area stands among the incidents under a key that begins so."""
 RECENT_MS: Final = 7 * 3_600_000
 """An order may be accepted for six hours; what is older than that and a bit cannot begin to sound any more."""
 STATES: Final = ("none", "sent", "received", "sounding", "ended", "stopped", "refused")
@@ -20,7 +22,12 @@ STATES: Final = ("none", "sent", "received", "sounding", "ended", "stopped", "re
 async def active(parts: Parts) -> list[IncidentView]:
     """Incidents that sound or may still begin to, newest first."""
     found = await emergencies.incidents(parts, parts.now_ms() - RECENT_MS)
-    return [incident for incident in found if incident.op == "START" and incident.state in ACTIVE]
+    return [incident for incident in found if incident.state in ACTIVE and not of_area(incident)]
+
+
+def of_area(incident: IncidentView) -> bool:
+    """Whether this is a STOP or LIFT of a whole area, and not something that began to sound."""
+    return incident.incident.startswith(AREA_KEY)
 
 
 def active_parts(incidents: Iterable[IncidentView], tongue: Tongue, token: str) -> list[Part]:

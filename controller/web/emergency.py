@@ -4,6 +4,7 @@ from typing import Final
 
 from litestar import Request, Response, get, post
 from litestar.datastructures import State
+from litestar.params import FromPath, FromQuery
 from litestar.response import Redirect
 
 from controller.actions import emergencies, media, people
@@ -29,7 +30,7 @@ class SecondOfficerWrong(Exception):
 
 
 @get("/emergency")
-async def choose(request: Request[None, None, State], q: str = "") -> Response[str]:
+async def choose(request: Request[None, None, State], q: FromQuery[str] = "") -> Response[str]:
     """Where."""
     parts = parts_of(request)
     found = await places.search(parts, q) if q.strip() else await places.offered(parts)
@@ -37,7 +38,7 @@ async def choose(request: Request[None, None, State], q: str = "") -> Response[s
 
 
 @get("/emergency/write")
-async def write_form(request: Request[None, None, State], area: str = "", draft: str = "") -> Response[str]:
+async def write_form(request: Request[None, None, State], area: FromQuery[str] = "", draft: FromQuery[str] = "") -> Response[str]:
     """What is said: an empty form for a place, or the form of a draft to be edited."""
     if draft:
         held = await emergencies.read_draft(parts_of(request), visitor_of(request).actor, draft)
@@ -94,7 +95,7 @@ async def _form(request: Asked, form: Written, problems: list[str], place: Place
 
 
 @get("/emergency/review/{draft_id:str}")
-async def review(request: Request[None, None, State], draft_id: str) -> Response[str]:
+async def review(request: Request[None, None, State], draft_id: FromPath[str]) -> Response[str]:
     """Read back exactly what will happen."""
     draft = await emergencies.read_draft(parts_of(request), visitor_of(request).actor, draft_id)
     return await _review(request, draft)
@@ -123,7 +124,7 @@ async def _review(request: Asked, draft: Draft, problem: str = "", second_name: 
 
 
 @post("/emergency/confirm/{draft_id:str}", status_code=200)
-async def confirm(request: Request[None, None, State], draft_id: str) -> Response[str] | Redirect:
+async def confirm(request: Request[None, None, State], draft_id: FromPath[str]) -> Response[str] | Redirect:
     """The deliberate second act: the button was held, or the place's name typed; wider than a commune, a second officer too."""
     form = await request.form()
     visitor, parts = visitor_of(request), parts_of(request)

@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 from litestar import Request, get
 from litestar.datastructures import State
+from litestar.params import FromQuery
 from litestar.response import ServerSentEvent
 from litestar.response.sse import ServerSentEventMessage
 from msgspec import Struct
@@ -91,7 +92,9 @@ async def _something(changes: asyncio.Queue[Change]) -> None:
 
 
 @get("/events")
-async def events(request: Request[None, None, State], incident: str = "", nodes: bool = False, q: str = "") -> ServerSentEvent:
+async def events(
+    request: Request[None, None, State], incident: FromQuery[str] = "", nodes: FromQuery[bool] = False, q: FromQuery[str] = ""
+) -> ServerSentEvent:
     """The stream of one open page."""
     watched = Watched(visitor=visitor_of(request), incident=incident, nodes=nodes, q=q)
     return ServerSentEvent(stream(parts_of(request), watched), headers={"cache-control": "no-store"})

@@ -4,6 +4,7 @@ from typing import Final
 
 from litestar import Request, Response, get, post
 from litestar.datastructures import State
+from litestar.params import FromPath, FromQuery
 from litestar.response import Redirect
 
 from controller.actions import emergencies
@@ -21,11 +22,12 @@ LISTED_MS: Final = 90 * 86_400_000
 async def incidents(request: Request[None, None, State]) -> Response[str]:
     """The last 90 days, newest first."""
     parts = parts_of(request)
-    return await page(request, "incidents.html", incidents=await emergencies.incidents(parts, parts.now_ms() - LISTED_MS))
+    found = await emergencies.incidents(parts, parts.now_ms() - LISTED_MS)
+    return await page(request, "incidents.html", incidents=found, of_area=board.of_area)
 
 
 @get("/incident/{incident_id:str}")
-async def incident(request: Request[None, None, State], incident_id: str) -> Response[str]:
+async def incident(request: Request[None, None, State], incident_id: FromPath[str]) -> Response[str]:
     """One incident, live."""
     visitor = visitor_of(request)
     found = await emergencies.progress(parts_of(request), incident_id)
@@ -33,7 +35,7 @@ async def incident(request: Request[None, None, State], incident_id: str) -> Res
     return await page(
         request,
         "incident.html",
-        mode="exercise" if found.kind == "exercise" else "live",
+        mode="" if board.of_area(found) else "exercise" if found.kind == "exercise" else "live",
         events=f"/events?incident={incident_id}",
         incident=found,
         steps=joined(regions["steps"]),
@@ -44,7 +46,7 @@ async def incident(request: Request[None, None, State], incident_id: str) -> Res
 
 
 @post("/incident/{incident_id:str}/stop", status_code=303)
-async def stop_incident(request: Request[None, None, State], incident_id: str) -> Redirect:
+async def stop_incident(request: Request[None, None, State], incident_id: FromPath[str]) -> Redirect:
     """STOP this incident everywhere it sounds."""
     form = await request.form()
     reason = written.tidy(form.get("reason", ""))[:300]
@@ -53,17 +55,17 @@ async def stop_incident(request: Request[None, None, State], incident_id: str) -
 
 
 @post("/incident/{incident_id:str}/lift", status_code=303)
-async def lift_incident(request: Request[None, None, State], incident_id: str) -> Redirect:
+async def lift_incident(request: Request[None, None, State], incident_id: FromPath[str]) -> Redirect:
     """Let sound through again where this incident was stopped (or the area, when the STOP was of a whole area)."""
     parts, actor = parts_of(request), visitor_of(request).actor
     stopped = await emergencies.progress(parts, incident_id)
-    whole_area = stopped.op != "START"
+    whole_area = board.of_area(stopped)
     lifted = await emergencies.lift(parts, actor, None if whole_area else incident_id, stopped.areas if whole_area else ())
     return go(f"/incident/{lifted.incident}")
 
 
 @get("/stop")
-async def stop_form(request: Request[None, None, State], q: str = "", area: str = "") -> Response[str]:
+async def stop_form(request: Request[None, None, State], q: FromQuery[str] = "", area: FromQuery[str] = "") -> Response[str]:
     """STOP of a whole area: choose it, then one press."""
     parts = parts_of(request)
     chosen = await places.find(parts, area) if area else None

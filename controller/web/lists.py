@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 from litestar import Request, Response, get
 from litestar.datastructures import State
+from litestar.params import FromQuery
 from msgspec import Struct
 
 from controller.actions import areas, documents, nodes, plays, refusals
@@ -60,7 +61,7 @@ class ProgrammeLines(Struct, frozen=True, kw_only=True):
 
 
 @get("/")
-async def home(request: Request[None, None, State], q: str = "") -> Response[str]:
+async def home(request: Request[None, None, State], q: FromQuery[str] = "") -> Response[str]:
     """Every node, worst first."""
     query = " ".join(q.split())[:80]
     summary, cards, total = await board.node_parts(parts_of(request), query, visitor_of(request).tongue)
@@ -76,7 +77,7 @@ async def home(request: Request[None, None, State], q: str = "") -> Response[str
 
 
 @get("/plays")
-async def plays_of_day(request: Request[None, None, State], day: str = "") -> Response[str]:
+async def plays_of_day(request: Request[None, None, State], day: FromQuery[str] = "") -> Response[str]:
     """What was played on one local day."""
     parts, visitor = parts_of(request), visitor_of(request)
     try:
@@ -85,7 +86,7 @@ async def plays_of_day(request: Request[None, None, State], day: str = "") -> Re
         raise Refused(say("wrong.day", visitor.tongue), code="day", status=400) from error
     titles = await _titles(parts)
     names = {one.id: one.name for one in await nodes.overview(parts)}
-    found = [one for one in await plays.list_all(parts, since_ms=first_ms, limit=PLAYS_A_PAGE) if one.planned_ms < end_ms]
+    found = await plays.list_all(parts, since_ms=first_ms, until_ms=end_ms, limit=PLAYS_A_PAGE)
     return await page(
         request,
         "plays.html",

@@ -4,6 +4,7 @@ from typing import Final
 
 from litestar import Request, Response, get, post
 from litestar.datastructures import State
+from litestar.params import FromQuery
 from litestar.response import Redirect
 
 from controller.actions import people
@@ -11,7 +12,7 @@ from controller.actions.views import Session
 from controller.errors import Refused
 from controller.web.frame import page
 from controller.web.render import go, local
-from controller.web.texts import TONGUES, say
+from controller.web.texts import TEXTS, TONGUES, say
 from controller.web.visitor import (
     SESSION_COOKIE,
     VISIT_COOKIE,
@@ -33,7 +34,7 @@ def _with_session(answer: Redirect, session: Session) -> Redirect:
 
 
 @get("/login")
-async def login_form(request: Request[None, None, State], next_path: str = "/") -> Response[str] | Redirect:
+async def login_form(request: Request[None, None, State], next_path: FromQuery[str] = "/") -> Response[str] | Redirect:
     """The login form; who is in already goes on."""
     if visitor_of(request).session is not None:
         return go(local(next_path))
@@ -62,10 +63,10 @@ async def _again(request: Asked, problem: str, name: str, onward: str, status: i
 def sentence_of(error: Refused, request: Asked) -> str:
     """What was refused, in the visitor's language where the page knows the words, else as the act said it."""
     tongue = visitor_of(request).tongue
-    wait_s = getattr(error, "wait_s", None)
-    if wait_s is not None:
-        return say("login.wait", tongue, seconds=wait_s)
-    return error.sentence
+    if error.wait_s is not None:
+        return say("login.wait", tongue, seconds=error.wait_s)
+    key = f"refused.{error.code}"
+    return say(key, tongue) if key in TEXTS else error.sentence
 
 
 @post("/logout", status_code=303)
@@ -114,11 +115,10 @@ async def password(request: Request[None, None, State]) -> Response[str] | Redir
         return await _password_again(request, say(problem, visitor.tongue))
     name = visitor.actor.name
     try:
-        await people.change_password(parts, name, old, new)
-        session = await people.login(parts, name, new)
+        session = await people.change_password(parts, name, old, new)
     except Refused as error:
         return await _password_again(request, sentence_of(error, request))
-    return _with_session(go("/"), session) if session is not None else go("/login")
+    return _with_session(go("/"), session)
 
 
 async def _password_again(request: Asked, problem: str) -> Response[str]:

@@ -7,6 +7,7 @@ from typing import Final, cast
 
 from litestar import Request, Response, get
 from litestar.datastructures import State
+from litestar.params import FromPath
 from litestar.response import Stream
 
 from controller.actions import media
@@ -31,7 +32,7 @@ def _statement(header: str | None) -> bytes:
 
 
 @get("/media/{sha256:str}", exception_handlers={Refused: refused}, include_in_schema=False)
-async def give(request: Request[None, None, State], sha256: str) -> Response[bytes] | Stream:
+async def give(request: Request[None, None, State], sha256: FromPath[str]) -> Response[bytes] | Stream:
     """The file or a range of it."""
     parts = cast("Parts", request.app.state.parts)
     path = await media.may_fetch(parts, _statement(request.headers.get("authorization")), sha256)

@@ -79,7 +79,7 @@ async def search(parts: Parts, q: str, limit: int = 40) -> list[Place]:
     """Places whose present or former name holds the words, accents aside."""
     by_id, groups = await _known(parts)
     words = plain(q)
-    wide = [_of_group(group, by_id) for group in groups if words in plain(group.name)]
+    wide = [_of_group(group, by_id) for group in groups if words in plain(f"{group.name} {group.id}")]
     narrow: Iterable[AreaView] = await areas.search(parts, q)
     return [*wide, *(_of_area(area, by_id) for area in narrow if area.level in {"commune", "settlement"})][:limit]
 

@@ -43,9 +43,10 @@ def day_bounds(text: str | None, now_ms: int) -> tuple[date, int, int]:
 
 
 def plain(text: str) -> str:
-    """Lower case, without accents (đ is d), single spaces: for comparing what a person typed with a name."""
+    """Only letters and digits, lower case, without accents (đ is d, ƀ is b): for comparing what a person typed with a name."""
     spread = unicodedata.normalize("NFD", text.casefold().replace("đ", "d").replace("ƀ", "b"))
-    return " ".join("".join(letter for letter in spread if not unicodedata.combining(letter)).split())
+    letters = "".join(letter if letter.isalnum() else " " for letter in spread if not unicodedata.combining(letter))
+    return " ".join(letters.split())
 
 
 def seconds(duration_ms: int) -> str:

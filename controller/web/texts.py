@@ -11,7 +11,6 @@ _FRAME: Final = {
     "app.name": ("Loa truyền thanh", "Public address"),
     "app.skip": ("Tới nội dung", "Skip to content"),
     "nav.home": ("Cụm loa", "Clusters"),
-    "nav.emergency": ("Khẩn cấp", "Emergency"),
     "nav.incidents": ("Các lần phát", "Incidents"),
     "nav.plays": ("Nhật ký phát", "Plays"),
     "nav.programmes": ("Chương trình", "Programmes"),
@@ -32,8 +31,6 @@ _FRAME: Final = {
         "No connection to the server since {at}. What you see may be old. Reconnecting…",
     ),
     "stale.login": ("Phiên làm việc đã hết. Hãy đăng nhập lại.", "Your session has ended. Log in again."),
-    "live.on": ("Trực tiếp", "Live"),
-    "live.off": ("Không trực tiếp: tải lại trang để xem mới", "Not live: reload the page for news"),
     "back": ("Quay lại", "Back"),
     "cancel": ("Không, quay lại", "No, go back"),
     "search": ("Tìm", "Search"),
@@ -58,7 +55,6 @@ _LOGIN: Final = {
         "Đã thử sai nhiều lần. Hãy đợi {seconds} giây rồi thử lại.",
         "Too many wrong attempts. Wait {seconds} s, then try again.",
     ),
-    "login.again": ("Hãy đăng nhập để tiếp tục.", "Log in to go on."),
     "login.first": (
         "Mật khẩu lần đầu do người quản trị đưa cho bạn.",
         "The first password is given to you by the operator.",
@@ -75,8 +71,6 @@ _LOGIN: Final = {
     "password.differ": ("Hai lần nhập mật khẩu mới không giống nhau.", "The two new passwords differ."),
     "password.short": ("Mật khẩu mới phải có ít nhất 10 ký tự.", "The new password needs at least 10 characters."),
     "password.same": ("Mật khẩu mới phải khác mật khẩu hiện nay.", "The new password must differ from the present one."),
-    "password.wrong": ("Mật khẩu hiện nay không đúng.", "The present password is wrong."),
-    "password.done": ("Đã đổi mật khẩu.", "Password changed."),
 }
 
 _HOME: Final = {
@@ -97,7 +91,7 @@ _HOME: Final = {
     "severity.2": ("Có lỗi", "Fault"),
     "severity.1": ("Cần chú ý", "Attention"),
     "severity.0": ("Bình thường", "Normal"),
-    "node.device_time": ("Giờ thiết bị", "Device time"),
+    "node.device_time": ("Giờ thiết bị khi đó", "Device time then"),
     "node.heard": ("Tin cuối", "Last heard"),
     "node.clock.good": ("đồng hồ đúng", "clock good"),
     "node.clock.holdover": ("đồng hồ tự chạy, chưa đối chiếu lại", "clock running on its own"),
@@ -107,16 +101,14 @@ _HOME: Final = {
         "time not known: nothing scheduled plays",
     ),
     "node.offset": ("lệch {seconds} giây", "off by {seconds} s"),
+    "node.offset_days": ("lệch {n} ngày", "off by {n} days"),
     "node.sounding": ("Đang phát", "Sounding"),
     "node.refused": ("Đã từ chối {n} lệnh", "Refused {n} orders"),
-    "node.version": ("Phiên bản", "Version"),
-    "node.old_set": ("chưa giữ đủ tài liệu mới nhất", "does not hold the newest documents yet"),
 }
 
 
 _LISTS: Final = {
     "plays.title": ("Nhật ký phát", "What was played"),
-    "plays.day": ("Ngày", "Day"),
     "plays.none": ("Không có lượt phát nào trong ngày {day}.", "Nothing was played on {day}."),
     "plays.planned": ("hẹn {at}", "planned {at}"),
     "plays.level": ("mức âm {dbfs} dBFS", "level {dbfs} dBFS"),
@@ -187,14 +179,63 @@ _WRONG: Final = {
         "This form is out of date, so nothing was done. Open the page again and repeat.",
     ),
     "wrong.area": ("Không có khu vực này. Hãy chọn lại.", "There is no such area. Choose again."),
-    "wrong.incident": ("Không có lần phát này.", "There is no such incident."),
-    "wrong.draft": (
-        "Bản soạn này đã hết hạn hoặc đã phát rồi. Xem danh sách các lần phát; nếu chưa phát, hãy soạn lại.",
-        "This draft has expired or was already started. Look at the incidents; if it is not there, write it again.",
-    ),
     "wrong.day": ("Ngày ghi không đúng dạng ngày/tháng/năm.", "The day is not written as day/month/year."),
 }
 
+
+_REFUSED: Final = {
+    "refused.role": (
+        "Tài khoản này được dừng, không được phát. Hãy nhờ cán bộ được phân công.",
+        "This account may stop, not start. Ask an officer.",
+    ),
+    "refused.no-draft": (
+        "Bản soạn này không còn: đã phát, đã hết hạn, hoặc của người khác. Xem «Các lần phát»; nếu chưa phát thì soạn lại.",
+        "This draft is gone: sent, expired, or another person's. Look at the incidents; if it is not there, write it again.",
+    ),
+    "refused.second": (
+        "Nơi phát rộng hơn một xã: cần một cán bộ khác cùng xác nhận. Chưa phát gì cả.",
+        "This is wider than a commune: another officer must confirm. Nothing was started.",
+    ),
+    "refused.unknown-incident": ("Không có lần phát này.", "There is no such incident."),
+    "refused.unknown-area": ("Không có khu vực này. Hãy chọn lại.", "There is no such area. Choose again."),
+    "refused.no-area": ("Hãy chọn nơi phát.", "Choose where."),
+    "refused.too-wide": (
+        "Rộng hơn một xã: hai cán bộ phải tự ký bằng lệnh «loa emergency start».",
+        "Wider than a commune: two officers seal that themselves, with «loa emergency start».",
+    ),
+    "refused.no-text": ("Chưa có lời đọc hay bản ghi nào.", "There is nothing to be said yet."),
+    "refused.text": ("Lời đọc có chỗ không gửi được. Hãy viết lại ngắn gọn hơn.", "The text cannot be sent. Write it again, shorter."),
+    "refused.malformed": (
+        "Lệnh vượt quá giới hạn cho phép (thường là lời đọc quá dài). Hãy rút ngắn. Chưa phát gì cả.",
+        "The order breaks a limit (mostly: too long a text). Shorten it. Nothing was sent.",
+    ),
+    "refused.unknown-media": ("Bản ghi này không còn trong thư viện. Hãy chọn lại.", "That recording is no longer in the library."),
+    "refused.signer-absent": (
+        "Bộ ký lệnh không trả lời nên CHƯA GỬI gì cả. Báo ngay người quản trị; trong lúc chờ, dùng lệnh «loa» hoặc nút tại chỗ.",
+        "The signer does not answer: NOTHING was sent. Tell the operator at once; meanwhile use «loa» or the local button.",
+    ),
+    "refused.no-key": (
+        "Xã này chưa có khóa dịch vụ cho trang web nên CHƯA GỬI gì cả. Dùng lệnh «loa» hoặc nút tại chỗ.",
+        "This commune has no service key for the page: NOTHING was sent. Use «loa» or the local button.",
+    ),
+    "refused.too-many": (
+        "Đã phát quá nhiều lệnh trong một phút. Hãy đợi một chút rồi thử lại. CHƯA GỬI gì cả.",
+        "Too many orders within a minute. Wait a little, then try again. NOTHING was sent.",
+    ),
+    "refused.clock": (
+        "Đồng hồ máy chủ sai nên không ký được lệnh. CHƯA GỬI gì cả. Báo ngay người quản trị.",
+        "The server's clocks disagree: NOTHING was sent. Tell the operator at once.",
+    ),
+    "refused.not-empowered": (
+        "Khóa của trang web không có quyền ở khu vực này. CHƯA GỬI gì cả. Báo ngay người quản trị.",
+        "The page's key has no power in this area. NOTHING was sent. Tell the operator.",
+    ),
+    "refused.weak": (
+        "Mật khẩu mới phải có ít nhất 10 ký tự, không chứa tên đăng nhập, khác mật khẩu cũ.",
+        "The new password needs 10 characters, must not hold your user name, and must differ from the old one.",
+    ),
+    "refused.wrong-password": ("Mật khẩu hiện nay không đúng.", "The present password is wrong."),
+}
 
 TEXTS: Final[dict[str, tuple[str, str]]] = {
     **_FRAME,
@@ -205,6 +246,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     **REVIEW,
     **_LISTS,
     **_WRONG,
+    **_REFUSED,
 }
 
 

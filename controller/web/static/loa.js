@@ -3,11 +3,9 @@
 
 const body = document.body;
 const filled = (template, value) => template.replace("#", value);
-const pad = (n) => String(n).padStart(2, "0");
-const clockOf = (ms) => {
-  const at = new Date(ms);
-  return `${pad(at.getHours())}:${pad(at.getMinutes())}:${pad(at.getSeconds())}`;
-};
+// Always Vietnamese time, so that it can be compared with the other times on the page.
+const clockForm = new Intl.DateTimeFormat("en-GB", { timeZone: "Asia/Ho_Chi_Minh", hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const clockOf = (ms) => clockForm.format(new Date(ms));
 
 // --- time: the viewer's clock beside the server's ---------------------------------------------------------------
 const APART_MS = 30000;

@@ -1,0 +1,214 @@
+"""A controller on real parts inside the test's own loop: database, signer, trust papers, nodes that report under their own keys."""
+
+import asyncio
+import secrets
+import shutil
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import msgspec
+
+from controller import signer
+from controller.__main__ import build
+from controller.actions import documents, nodes, people
+from controller.area_tree import DEMO_SETTLEMENTS, area_no
+from controller.config import load
+from controller.init import InitOptions, initialise
+from controller.listening import bind_tcp, https_server
+from controller.parts import SYSTEM, Parts
+from controller.reports import Received, Reports
+from controller.web.app import create_app
+from protocol import keys
+from protocol.documents import ChainLink, Key, Person, Power, Role
+from protocol.envelope import digest_of, seal
+from protocol.messages import TYPES
+from protocol.reports import Alive, Held, OrderResult, PlayRecord, Receipt
+from protocol.topics import topic
+from provisioning import ceremony, enrol
+
+COMMUNES = ("52.24076", "52.24100", "52.24109", "52.24112")
+NODES = (
+    ("52.24076.001", "Cụm loa chợ Phú Túc"),
+    ("52.24076.002", "Cụm loa nhà rông Buôn Mlah"),
+    ("52.24100.001", "Cụm loa trường học Buôn Jứ"),
+    ("52.24109.001", "Cụm loa Buôn Tieng"),
+)
+OFFICERS = (("lan", "Nguyễn Thị Lan", "officer"), ("h.yer", "Rơ Ô H'Yer", "officer"), ("tuan", "Lê Anh Tuấn", "operator"))
+PASSWORD = "mua-lu-thang-muoi"
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+@dataclass
+class Master:
+    """The state folder that every test copies, with the private keys of its nodes."""
+
+    folder: Path
+    first_passwords: dict[str, str] = field(default_factory=dict)
+    nodes: dict[str, str] = field(default_factory=dict)
+    report_keys: dict[str, object] = field(default_factory=dict)
+
+
+async def make_master(folder: Path) -> Master:
+    made = Master(folder)
+    settlements = DEMO_SETTLEMENTS.read_text(encoding="utf-8")
+    initialise(folder, InitOptions(province=52, broker_port=0, https_port=0, settlements_csv=settlements))
+    parts = build(load(folder))
+    try:
+        await _trust(parts)
+        for settlement, name in NODES:
+            await _node(parts, made, settlement, name)
+        for name, full_name, role in OFFICERS:
+            made.first_passwords[name] = (await people.create(parts, SYSTEM, name, full_name, role)).first_password
+        for name, _, _ in OFFICERS[1:]:
+            await people.change_password(parts, name, made.first_passwords[name], PASSWORD)
+    finally:
+        parts.database.close()
+    return made
+
+
+CHAIR = keys.new_key()
+DEPUTY = keys.new_key()
+
+
+def _sealed(payload) -> bytes:
+    return seal(payload, [keys.sealer(CHAIR), keys.sealer(DEPUTY)])
+
+
+async def _trust(parts: Parts) -> None:
+    both = ("chu-tich", "pho")
+    root = ceremony.build_root(
+        area="52",
+        area_no=area_no("52"),
+        persons=tuple(Person(id=name, name=name) for name in both),
+        keys=(Key(public=keys.public_hex(CHAIR), person=both[0]), Key(public=keys.public_hex(DEPUTY), person=both[1])),
+        root=Role(persons=both, threshold=2),
+        delegate=Role(persons=both, threshold=2),
+        placement=Role(persons=both, threshold=1),
+        now_ms=now_ms(),
+    )
+    await documents.pin_root(parts, SYSTEM, _sealed(root), digest_of("root", msgspec.json.encode(root)))
+    for commune in COMMUNES:
+        public = signer.new_service_key(parts.config.signer_folder, commune)
+        button = "nut-trang"
+        powers = [Power(power="emergency", persons=(button,), classes=("emergency",), sound_max_s=600)]
+        powers += [Power(power=power, persons=(button,), sound_max_s=600) for power in ("stop", "exercise")]
+        grant = ceremony.build_grant(
+            area=commune,
+            area_no=area_no(commune),
+            persons=(Person(id=button, name="Nút khẩn cấp trên trang (khóa dịch vụ)", service=True),),
+            keys=(Key(public=public, person=button),),
+            powers=tuple(powers),
+            until_ms=now_ms() + 365 * 86_400_000,
+            now_ms=now_ms(),
+        )
+        await documents.submit(parts, SYSTEM, _sealed(grant))
+
+
+async def _node(parts: Parts, made: Master, settlement: str, name: str) -> None:
+    node, key = enrol.draw_node_id(secrets.token_bytes), keys.new_key()
+    view = await nodes.enrol(parts, SYSTEM, node, name, settlement, keys.public_hex(key))
+    chain = (*parts.world.chain_of(settlement), ChainLink(area=node, area_no=view.area_no, level="node"))
+    placement = ceremony.build_placement(chain=chain, report_key=keys.public_hex(key), now_ms=now_ms())
+    await documents.submit(parts, SYSTEM, _sealed(placement))
+    made.nodes[name] = node
+    made.report_keys[node] = key
+
+
+@dataclass
+class House:
+    """A running controller without a broker: what nodes say is handed in as the broker's link would."""
+
+    master: Master
+    parts: Parts
+    reports: Reports
+    records: int = 0
+
+    @property
+    def nodes(self) -> dict[str, str]:
+        return self.master.nodes
+
+    async def say(self, node: str, kind: str, **fields: object) -> None:
+        area = self.parts.world.areas.get(node)
+        common = {
+            "authority": "placement",
+            "area": node,
+            "area_no": area.no if area else 0,
+            "seq": now_ms(),
+            "purpose": "routine",
+        }
+        common |= {"node": node, "boot_count": 1, "clock_state": "good", "at_ms": now_ms()}
+        report = TYPES[kind](**(common | fields))
+        raw = seal(report, [keys.sealer(self.master.report_keys[node])])
+        await self.reports.take([Received(topic(kind, node=node), raw)])
+
+    async def wakes(self, node: str, **fields: object) -> None:
+        alive = Alive(node=node, birth=now_ms(), online=True)
+        await self.reports.take([Received(topic("alive", node=node), msgspec.json.encode(alive))])
+        holds = tuple(
+            Held(kind=one.kind, subject=one.subject, authority=one.authority, seq=one.seq, digest=held.digest)
+            for held in self.parts.world.due(node, now_ms())
+            for one in (held.document,)
+        )
+        more = {"nonce": secrets.token_hex(8), "version": "0.1.0", "reads": ("order.v1",), "holds": holds}
+        await self.say(node, "hello", **(more | fields))
+
+    async def dies(self, node: str) -> None:
+        alive = Alive(node=node, birth=now_ms(), online=False)
+        await self.reports.take([Received(topic("alive", node=node), msgspec.json.encode(alive))])
+
+    async def result(self, node: str, result: str, incident: str, seq: int, **fields: object) -> None:
+        told = OrderResult(incident=incident, order_seq=seq, result=result, at_ms=now_ms(), **fields)
+        await self.say(node, "receipt", results=(told,))
+
+    async def play(self, node: str, **fields: object) -> None:
+        self.records += 1
+        common = {"record_id": self.records, "boot_count": 1, "digest": "0" * 64, "area": "52.24076", "authority": "52.24076"}
+        common |= {"purpose": "routine", "planned_ms": now_ms(), "ending": "played", "clock_state": "good"}
+        await self.say(node, "receipt", plays=(PlayRecord(**(common | fields)),))
+
+    def browser(self) -> httpx.AsyncClient:
+        """A browser without scripts."""
+        transport = httpx.ASGITransport(app=create_app(self.parts))
+        return httpx.AsyncClient(transport=transport, base_url="https://loa.test", follow_redirects=True)
+
+
+@asynccontextmanager
+async def house(master: Master, folder: Path) -> AsyncIterator[House]:
+    """Everything on a copy of the master's folder. The signer answers on its own socket, as it does beside `serve`."""
+    shutil.copytree(master.folder, folder)
+    config = load(folder)
+    parts = build(config)
+    parts.broker.connected = True
+    signing = asyncio.create_task(signer.serve(config))
+    while not config.signer_socket.exists():
+        await asyncio.sleep(0.01)
+    try:
+        yield House(master, parts, Reports(parts))
+    finally:
+        await parts.signer.close()
+        signing.cancel()
+        with suppress(asyncio.CancelledError):
+            await signing
+        parts.database.close()
+
+
+@asynccontextmanager
+async def served(parts: Parts) -> AsyncIterator[str]:
+    """The page over HTTPS, as `serve` offers it; gives its address."""
+    listener = bind_tcp("127.0.0.1", 0)
+    server = https_server(create_app(parts), parts.config.tls / "https.crt", parts.config.tls / "https.key")
+    serving = asyncio.create_task(server.serve([listener]))
+    while not server.started:
+        await asyncio.sleep(0.01)
+    try:
+        yield f"https://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await serving
