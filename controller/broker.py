@@ -162,7 +162,7 @@ class _Connection:
             if name == "alive" and received.retained:
                 self._remember_birth(received.payload)
             return True
-        if received.retained:
+        if received.retained or name != "order":
             self._retained[received.topic] = received.payload
         if name == "order":
             await self._take_order(received)
