@@ -169,6 +169,14 @@ def read_view(tx: Transaction, world: World, key: str, now_ms: int, *, with_rows
     return seen if with_rows else progress.without_rows(seen)
 
 
+async def raw_of(parts: Parts, digest: str) -> bytes:
+    """The sealed bytes of a stored order, so that its signer can seal it again. Raises Refused for one that nobody knows."""
+    found = await parts.database.run(lambda tx: orders.by_digest(tx, digest))
+    if found is None:
+        raise Refused(f"no order {digest[:16]}… is known here", code="unknown-order", status=404)
+    return found.raw
+
+
 async def context(parts: Parts, area: str) -> OrderContext:
     """What a signer needs to write an order for an area. Raises Refused for one that nobody knows."""
     world, now_ms = parts.world, parts.now_ms()

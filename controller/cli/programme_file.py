@@ -159,7 +159,7 @@ def programme_body(path: Path, table: ProgrammeTable, find: Find) -> ProgrammeBo
         try:
             item = _item(table_item, taken, find)
             items.append(msgspec.json.decode(msgspec.json.encode(item), type=Item))
-        except (ValueError, msgspec.ValidationError) as error:
+        except (ValueError, msgspec.ValidationError, InputRefused) as error:
             raise InputRefused(f"{path}: item {table_item.title!r}: {error}") from error
     return ProgrammeBody(items=tuple(items))
 

@@ -186,6 +186,13 @@ async def get_order_context(request: Asked, area: str) -> Response[bytes]:
     return _json(await orders.context(_parts(request), area))
 
 
+@get("/v1/orders/{digest:str}")
+async def get_order(request: Asked, digest: str) -> Response[bytes]:
+    """The sealed bytes."""
+    raw = await orders.raw_of(_parts(request), digest)
+    return Response(content=raw, media_type="application/octet-stream")
+
+
 @post("/v1/orders")
 async def post_order(request: Asked) -> Response[bytes]:
     """Take a sealed order in."""
@@ -327,6 +334,7 @@ routes: Final[list[ControllerRouterHandler]] = [
     post_document,
     post_root,
     get_order_context,
+    get_order,
     post_order,
     post_draft,
     post_confirm,

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from office import Office, Papers
+from loa_office import Office, Papers
 
 
 @pytest.fixture(scope="session")

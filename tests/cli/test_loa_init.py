@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from office import LOA
+from loa_office import LOA
 
 from controller.ca import load_ca
 from controller.config import load

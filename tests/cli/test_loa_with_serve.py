@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from office import COMMUNE, PASSPHRASE, SETTLEMENT, Office
+from loa_office import COMMUNE, PASSPHRASE, SETTLEMENT, Office
 
 TEXT = "Nước sông Ba lên nhanh, bà con lên nhà văn hóa ngay."
 START = ("emergency", "start", "--area", SETTLEMENT, "--text-vi", TEXT, "--risk", "4", "--body", "UBND xã Phú Túc", "--yes")

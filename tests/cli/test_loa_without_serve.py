@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import aiomqtt
 import pytest
-from office import COMMUNE, SETTLEMENT
+from loa_office import COMMUNE, SETTLEMENT
 
 from controller.ca import client_context
 from protocol.documents import ChainLink, Grant
