@@ -233,10 +233,15 @@ class FifoSink:
 
 
 def parse(spec: str) -> Sink:
-    """The sink that a word of the configuration names: wav:PATH[?max_s=N], fifo:PATH, alsa:DEVICE.
+    """The sink that a word of the configuration names: wav:PATH[?max_s=N], fifo:PATH, alsa:DEVICE, or two joined by `+`.
 
     Raises ValueError with the remedy.
     """
+    first, joined, second = spec.partition("+")
+    if joined:
+        from edge_agent.player.both import BothSinks
+
+        return BothSinks(parse(first), parse(second))
     kind, _, rest = spec.partition(":")
     if kind == "alsa" and rest:
         from edge_agent.player.alsa import AlsaSink
@@ -249,4 +254,4 @@ def parse(spec: str) -> Sink:
         limit = parse_qs(query).get("max_s", ["3600"])[0]
         if limit.isdecimal() and int(limit) > 0:
             return WavSink(Path(path), int(limit))
-    raise ValueError(f"sink {spec!r} is none of wav:PATH?max_s=SECONDS, fifo:PATH, alsa:DEVICE")
+    raise ValueError(f"sink {spec!r} is none of wav:PATH?max_s=SECONDS, fifo:PATH, alsa:DEVICE, nor two of them joined by `+`")

@@ -61,8 +61,9 @@ class Bench:
         self.raw = folder / "alsa.raw"
         (folder / "asound.conf").write_text(f'pcm.rec {{ type file slave.pcm {{ type null }} file "{self.raw}" format "raw" }}\n')
         monkeypatch.setenv("ALSA_CONFIG_PATH", str(folder / "asound.conf"))
-        spec = {"wav": f"wav:{folder / 'o.wav'}", "fifo": f"fifo:{folder / 'o.fifo'}", "alsa": "alsa:rec"}[kind]
-        self.sink = parse(spec)
+        spec = {"wav": f"wav:{folder / 'o.wav'}", "fifo": f"fifo:{folder / 'o.fifo'}", "alsa": "alsa:rec"}
+        spec["both"] = f"{spec['alsa']}+{spec['wav']}"
+        self.sink = parse(spec[kind])
         self.sink.open()
         if kind == "fifo":
             self.reader = Reader(folder / "o.fifo")
@@ -81,14 +82,14 @@ class Bench:
 
     def heard(self) -> np.ndarray:
         self.sink.close()
-        if self.kind == "wav":
+        if self.kind in ("wav", "both"):
             return read_wav(self.folder / "o.wav")[1]
         if self.reader is not None:
             return np.frombuffer(self.reader.end(), "<i2").astype(np.int64)
         return read_raw(self.raw)
 
 
-@pytest.fixture(params=["wav", "fifo", "alsa"])
+@pytest.fixture(params=["wav", "fifo", "alsa", "both"])
 def bench(request, tmp_path, monkeypatch):
     return Bench(request.param, tmp_path, monkeypatch)
 
@@ -296,7 +297,16 @@ def test_a_fifo_survives_a_reader_that_goes(tmp_path):
     sink.close()
 
 
-@pytest.mark.parametrize("spec", ["", "wav:", "wav", "wav:x?max_s=0", "wav:x?max_s=no", "fifo:", "alsa:", "tape:x"])
+def test_two_sinks_hear_the_same(tmp_path, monkeypatch):
+    bench = Bench("both", tmp_path, monkeypatch)
+    written = blocks(20)
+    bench.pump(written)
+    recorded = without_silence(bench.heard())
+    assert np.array_equal(recorded, without_silence(read_raw(bench.raw)))
+    assert len(recorded) == 20 * BLOCK
+
+
+@pytest.mark.parametrize("spec", ["", "wav:", "wav", "wav:x?max_s=0", "wav:x?max_s=no", "fifo:", "alsa:", "tape:x", "wav:x+tape:y"])
 def test_a_sink_that_is_none_is_refused_with_the_remedy(spec):
     with pytest.raises(ValueError, match="wav:PATH"):
         parse(spec)
