@@ -162,14 +162,14 @@ def no_emergency(name: str, recording: Recording) -> Row:
     return Row(name, "no emergency", None, None, None, None, right=alike < ALIKE, remark=f"likeness {alike:.2f}")
 
 
-def silent(name: str, recording: Recording) -> Row:
-    """Nothing was for this node: no sample of its recording is audible."""
+def silent(name: str, recording: Recording, *, alive: bool) -> Row:
+    """Nothing was for this node: no sample of its recording is audible, though it was there to sound."""
     last_ms = last_sound_ms(recording)
-    right = last_ms is None and len(recording.samples) > 0
-    return Row(name, "silence", last_ms, None, None, level_dbfs(recording.samples), right=right)
+    remark = "alive, and silent" if alive else "it was not alive: its silence proves nothing"
+    return Row(name, "silence", last_ms, None, None, None, right=last_ms is None and alive, remark=remark)
 
 
-def judge(names: tuple[str, str, str], wavs: tuple[Path, Path, Path], day: Day) -> list[Row]:
+def judge(names: tuple[str, str, str], wavs: tuple[Path, Path, Path], day: Day, *, third_alive: bool) -> list[Row]:
     """The node of the settlement in danger, its neighbour settlement, the other commune."""
     endangered, neighbour, elsewhere = (read(wav) for wav in wavs)
     return [
@@ -178,5 +178,5 @@ def judge(names: tuple[str, str, str], wavs: tuple[Path, Path, Path], day: Day) 
         stop(names[0], endangered, day),
         bulletin(names[1], neighbour, day, whole=True),
         no_emergency(names[1], neighbour),
-        silent(names[2], elsewhere),
+        silent(names[2], elsewhere, alive=third_alive),
     ]

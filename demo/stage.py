@@ -205,4 +205,4 @@ on_interrupt = "drop"
     def add_officer(self) -> tuple[str, str]:
         """Somebody who may sign in to the page: name and first password."""
         added = self.loa_json("people", "add", "canbo", "--full-name", "Cán bộ văn hóa - xã hội xã Phú Túc")
-        return "canbo", str(added["password"])
+        return "canbo", str(added["first_password"])
