@@ -12,8 +12,8 @@ from controller.web.texts import Tongue, say
 
 SHOWN_NODES: Final = 200
 ACTIVE: Final = frozenset({"waiting", "sounding"})
-AREA_KEY: Final = "stop-"
-"""A STOP or LIFT of a whole area stands among the incidents under a key that begins so."""
+AREA_KEY: Final = "-"
+"""A STOP or LIFT of a whole area stands among the incidents as `stop-...` or `lift-...`; an incident is hex digits."""
 RECENT_MS: Final = 7 * 3_600_000
 """An order may be accepted for six hours; what is older than that and a bit cannot begin to sound any more."""
 STATES: Final = ("none", "sent", "received", "sounding", "ended", "stopped", "refused")
@@ -27,7 +27,7 @@ async def active(parts: Parts) -> list[IncidentView]:
 
 def of_area(incident: IncidentView) -> bool:
     """Whether this is a STOP or LIFT of a whole area, and not something that began to sound."""
-    return incident.incident.startswith(AREA_KEY)
+    return AREA_KEY in incident.incident
 
 
 def active_parts(incidents: Iterable[IncidentView], tongue: Tongue, token: str) -> list[Part]:
