@@ -31,7 +31,10 @@ class InitRefused(Exception):
 
 
 class InitOptions(Struct, frozen=True, kw_only=True):
-    """What the person chooses. `hosts`: names and addresses under which nodes and browsers reach this machine, first the best."""
+    """What the person chooses. `hosts`: names and addresses under which nodes and browsers reach this machine, first the best.
+
+    The `broker_*`: folder, memory and group of a broker that runs as its own user (systemd); else all lies in the state folder.
+    """
 
     province: int
     hosts: tuple[str, ...] = ()
@@ -40,6 +43,9 @@ class InitOptions(Struct, frozen=True, kw_only=True):
     https_port: int = 8443
     operators: tuple[str, ...] = ("operator-1",)
     settlements_csv: str = ""
+    broker_folder: str = ""
+    broker_state: str = ""
+    broker_group: str = ""
 
 
 class InitReport(Struct, frozen=True, kw_only=True):
@@ -52,6 +58,7 @@ class InitReport(Struct, frozen=True, kw_only=True):
     broker_port: int
     https_port: int
     operators: tuple[str, ...]
+    broker_conf: str
 
 
 def initialise(state: Path, options: InitOptions) -> InitReport:
@@ -67,7 +74,7 @@ def initialise(state: Path, options: InitOptions) -> InitReport:
     existed = state.exists()
     try:
         return _make(state, options, seeds)
-    except (OSError, ca.CaError, ValueError) as error:
+    except (OSError, LookupError, ca.CaError, ValueError) as error:
         _undo(state, existed=existed)
         raise InitRefused(f"no state folder was made in {state}: {error}") from error
 
@@ -99,17 +106,9 @@ def _make(state: Path, options: InitOptions, seeds: list[AreaSeed]) -> InitRepor
     chosen = _with_free_ports(options)
     hosts = tuple(dict.fromkeys((*chosen.hosts, *LOOPBACK)))
     _certificates(state, chosen, hosts)
-    write_config(
-        state / "broker",
-        port=chosen.broker_port,
-        bind=chosen.bind,
-        ca=state / "ca" / ca.CERTIFICATE,
-        cert=state / "tls" / "broker.crt",
-        key=state / "tls" / "broker.key",
-        operators=chosen.operators,
-    )
     write_areas(state / "areas.json", seeds)
     _store(state / "loa.db", seeds, chosen.province)
+    conf = _broker(state, chosen)
     (state / "loa.toml").write_text(config_text(chosen, hosts), encoding="utf-8")
     return InitReport(
         state=str(state),
@@ -119,7 +118,23 @@ def _make(state: Path, options: InitOptions, seeds: list[AreaSeed]) -> InitRepor
         broker_port=chosen.broker_port,
         https_port=chosen.https_port,
         operators=chosen.operators,
+        broker_conf=str(conf),
     )
+
+
+def _broker(state: Path, options: InitOptions) -> Path:
+    """Write the broker's folder; gives the path of its configuration."""
+    return write_config(
+        Path(options.broker_folder) if options.broker_folder else state / "broker",
+        port=options.broker_port,
+        bind=options.bind,
+        ca=state / "ca" / ca.CERTIFICATE,
+        cert=state / "tls" / "broker.crt",
+        key=state / "tls" / "broker.key",
+        operators=options.operators,
+        state=Path(options.broker_state) if options.broker_state else None,
+        group=options.broker_group or None,
+    ).conf
 
 
 def free_port(bind: str) -> int:

@@ -38,6 +38,9 @@ def init(
     operator: Annotated[list[str] | None, typer.Option(help="Name for this machine's own certificate.")] = None,
     settlements: Annotated[Path | None, typer.Option(help="CSV of settlements (id,name,level,parent).")] = None,
     demo_settlements: Annotated[bool, typer.Option("--demo-settlements", help="Take the demonstration's settlements.")] = False,
+    broker_folder: Annotated[Path | None, typer.Option(help="The broker's own folder, as /etc/loa/broker.")] = None,
+    broker_state: Annotated[Path | None, typer.Option(help="Where that broker keeps its memory.")] = None,
+    broker_group: Annotated[str, typer.Option(help="The group that broker runs as.")] = "",
     as_json: JsonOption = False,
     state: StateOption = DEFAULT_STATE,
 ) -> None:
@@ -54,6 +57,9 @@ def init(
         https_port=https_port,
         operators=names,
         settlements_csv=read_text(source, "settlement list") if source else "",
+        broker_folder=str(broker_folder or ""),
+        broker_state=str(broker_state or ""),
+        broker_group=broker_group,
     )
     try:
         report = initialise(state, options)
@@ -65,7 +71,7 @@ def init(
     say(f"Made {report.state} for {report.province}: {report.areas} areas, {report.settlements} of them settlements.")
     print_lines(
         [
-            ("broker", f"port {report.broker_port}: mosquitto -c {state}/broker/mosquitto.conf"),
+            ("broker", f"port {report.broker_port}: mosquitto -c {report.broker_conf}"),
             ("page", f"port {report.https_port}: loa serve --state {state}"),
             ("next", f"loa-provision root new ..., then loa trust import root.json --state {state}"),
         ]

@@ -144,6 +144,10 @@ class Office:
         for path in (self.papers.root, self.papers.grant, self.papers.wide):
             (self.state / "trust" / path.name).write_bytes(path.read_bytes())
 
+    def contents(self) -> dict[str, bytes]:
+        """Every file of the state folder."""
+        return {str(path): path.read_bytes() for path in sorted(self.state.rglob("*")) if path.is_file()}
+
     def until(self, true: Callable[[], bool], what: str, child: subprocess.Popen[bytes] | None = None) -> None:
         deadline = time.monotonic() + 60
         while not true():

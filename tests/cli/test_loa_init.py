@@ -37,9 +37,25 @@ def test_init_never_touches_an_existing_folder(office):
     assert (office.state / "ca" / "ca.key").read_bytes() == before
 
 
+def test_a_broker_of_its_own_user_gets_a_folder_of_its_own(tmp_path: Path):
+    words = ("--broker-folder", str(tmp_path / "etc"), "--broker-state", str(tmp_path / "memory"), "--broker-group", "root")
+    done = subprocess.run(
+        [*LOA, "init", "--state", str(tmp_path / "state"), "--province", "52", *words, "--json"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    conf = Path(json.loads(done.stdout)["broker_conf"])
+    assert conf == tmp_path / "etc" / "mosquitto.conf"
+    assert f"persistence_location {tmp_path / 'memory'}/" in conf.read_text()
+    assert stat.S_IMODE((tmp_path / "etc").stat().st_mode) == 0o750
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
+        (("--province", "52", "--broker-group", "no-such-group"), "no-such-group"),
         (("--province", "99"), "no province code"),
         (("--province", "52", "--host", "not a host"), "not a host"),
         (("--province", "52", "--operator", "Ông A"), "operator"),
@@ -71,8 +87,8 @@ def test_a_service_key_stays_in_the_signers_folder_and_its_public_half_goes_into
 
 
 @pytest.mark.parametrize("words", [("status",), ("node", "list"), ("plays",), ("emergency", "watch")])
-def test_without_serve_a_sentence_says_what_to_start(office, words):
-    said = office.loa(*words)
+def test_without_serve_a_sentence_says_what_to_start(still, words):
+    said = still.loa(*words)
     assert said.code == 1
     assert "loa serve" in said.err
 

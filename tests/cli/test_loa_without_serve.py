@@ -182,27 +182,25 @@ async def test_without_the_broker_too_it_says_that_nothing_was_sent(office):
         (("stop", "--incident", "00c1d2e3f4a5b6c7"), ("chu-tich",), "say where: --area"),
     ],
 )
-def test_a_wrong_order_is_a_sentence_and_nothing_leaves(office, words, names, sentence):
-    office.trusted()
-    said = office.loa("emergency", *words, "--yes", *key(office, *names))
+def test_a_wrong_order_is_a_sentence_and_nothing_leaves(still, words, names, sentence):
+    said = still.loa("emergency", *words, "--yes", *key(still, *names))
     assert said.code == 1
     assert sentence in said.err
     assert "NOT SENT" not in said.err
     assert "Traceback" not in said.err
 
 
-def test_without_a_yes_or_a_terminal_nothing_starts(office):
-    office.trusted()
-    said = office.loa(*[word for word in START if word != "--yes"], *key(office, "chu-tich"))
+def test_without_a_yes_or_a_terminal_nothing_starts(still):
+    said = still.loa(*[word for word in START if word != "--yes"], *key(still, "chu-tich"))
     assert said.code == 1
     assert "say --yes" in said.err
 
 
-def test_a_wrong_passphrase_starts_nothing(office, tmp_path):
+def test_a_wrong_passphrase_starts_nothing(still, tmp_path):
     wrong = tmp_path / "wrong"
     wrong.write_text("not that one\n")
     wrong.chmod(0o600)
-    said = office.loa(*START, *key(office, "chu-tich"), "--passphrase-file", str(wrong))
+    said = still.loa(*START, *key(still, "chu-tich"), "--passphrase-file", str(wrong))
     assert said.code == 1
     assert "wrong passphrase" in said.err
 
@@ -215,11 +213,10 @@ def test_a_damaged_area_list_says_which_file(office):
     assert "areas.json is broken" in said.err
 
 
-def test_ordinary_things_do_not_go_round_serve(office, tmp_path):
-    office.trusted()
+def test_ordinary_things_do_not_go_round_serve(still, tmp_path):
     plan = tmp_path / "p.toml"
     plan.write_text('area = "52.24076"\n[[items]]\ntitle = "A"\nrule = "FREQ=DAILY;BYHOUR=5;BYMINUTE=0"\nmedia = "A"\n')
-    said = office.loa("programme", "publish", str(plan), "--yes", *key(office, "chu-tich"))
+    said = still.loa("programme", "publish", str(plan), "--yes", *key(still, "chu-tich"))
     assert said.code == 1
     assert "serve is not running" in said.err
-    assert json.loads((office.state / "areas.json").read_text())
+    assert json.loads((still.state / "areas.json").read_text())
