@@ -21,6 +21,7 @@ from controller.init import InitOptions, initialise
 from controller.listening import bind_tcp, https_server
 from controller.parts import SYSTEM, Parts
 from controller.reports import Received, Reports
+from controller.store import orders
 from controller.web.app import create_app
 from protocol import keys
 from protocol.documents import ChainLink, Key, Person, Power, Role
@@ -163,9 +164,18 @@ class House:
         alive = Alive(node=node, birth=now_ms(), online=False)
         await self.reports.take([Received(topic("alive", node=node), msgspec.json.encode(alive))])
 
-    async def result(self, node: str, result: str, incident: str, seq: int, **fields: object) -> None:
-        told = OrderResult(incident=incident, order_seq=seq, result=result, at_ms=now_ms(), **fields)
+    async def result(self, node: str, result: str, incident: str, *, op: str = "START", **fields: object) -> None:
+        """The node tells what became of its START (or of the STOP) of an incident."""
+        known = await self.parts.database.run(lambda tx: orders.of_key(tx, incident))
+        chain = {link.area for link in self.parts.world.chain_of(node)}
+        mark = [order.mark for order in known if order.mark.op == op and order.mark.area in chain][-1]
+        told = OrderResult(incident=incident, order_seq=mark.seq, result=result, digest=mark.digest, at_ms=now_ms(), **fields)
         await self.say(node, "receipt", results=(told,))
+
+    async def stops(self, node: str, incident: str) -> None:
+        """The node was silenced: it tells of the START and of the STOP."""
+        await self.result(node, "stopped", incident)
+        await self.result(node, "stopped", incident, op="STOP")
 
     async def play(self, node: str, **fields: object) -> None:
         self.records += 1
@@ -200,9 +210,9 @@ async def house(master: Master, folder: Path) -> AsyncIterator[House]:
 
 
 @asynccontextmanager
-async def served(parts: Parts) -> AsyncIterator[str]:
+async def served(parts: Parts, port: int = 0) -> AsyncIterator[str]:
     """The page over HTTPS, as `serve` offers it; gives its address."""
-    listener = bind_tcp("127.0.0.1", 0)
+    listener = bind_tcp("127.0.0.1", port)
     server = https_server(create_app(parts), parts.config.tls / "https.crt", parts.config.tls / "https.key")
     serving = asyncio.create_task(server.serve([listener]))
     while not server.started:

@@ -10,7 +10,7 @@ import httpx
 
 from tests.web.browser import Officer
 from tests.web.house import House, served
-from tests.web.test_incident_pages import seq_of, started
+from tests.web.test_incident_pages import started
 
 
 class Stream:
@@ -79,7 +79,7 @@ async def test_a_row_changes_on_the_open_page_within_a_second_or_so(house: House
             assert list(first["html"]) == [f"row-{node}"]
             loop = asyncio.get_running_loop()
             said = loop.time()
-            await house.result(node, "sounding", incident, await seq_of(house, incident))
+            await house.result(node, "sounding", incident)
             news = await stream.until("rows")
             assert "Đang phát" in news["html"][f"row-{node}"]
             assert loop.time() - said < 4
