@@ -131,7 +131,10 @@ class PartSounding(Struct, frozen=True):
 
 
 class PlayEnded(Struct, frozen=True):
-    """A play is over; levels are of what was sent to the sink, in hundredths of dBFS."""
+    """A play is over; levels are of what was sent to the sink, in hundredths of dBFS.
+
+    `played_samples` counts the whole play; `part` and `part_samples` say where it is to go on if it is resumed.
+    """
 
     play_id: int
     how: Literal["ended", "stopped", "max", "failed"]
@@ -142,6 +145,7 @@ class PlayEnded(Struct, frozen=True):
     rms_cdb: int
     peak_cdb: int
     silent_ms: int
+    part_samples: int = 0
 
 
 class PlayerLost(Struct, frozen=True):

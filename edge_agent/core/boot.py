@@ -1,23 +1,30 @@
 """What a power cut left, taken up again: documents, marks, records, and an emergency that was not over."""
 
+from collections import Counter
+from typing import Final, Literal
+
 from msgspec import structs
 
-from edge_agent.commands import PutOrder
 from edge_agent.core import content, reports
-from edge_agent.core.state import MS_NS, Alarm, Stored, Turn
+from edge_agent.core.state import MS_NS, Alarm, Turn
 from edge_agent.events import KeptOrder, Memory
+from protocol.documents import Root
 from protocol.envelope import payload_of
+from protocol.errors import ProtocolError
 from protocol.orders import ExerciseStart, Start
-from protocol.rules import document_mark, slot_of
-from protocol.seen import Seen
+from protocol.rules import document_mark, silences, slot_of
+from protocol.seen import KEPT_PER_KEY, Seen
 from protocol.units import Document
+
+RANK: Final = {"root": 0, "grant": 1, "placement": 2}
+TOLD_AGAIN: Final = 8
+"""So many results are told after a boot: their receipts may have been on the way when the power went."""
 
 
 def recall(turn: Turn, memory: Memory) -> None:
     """Take up everything that the store held. Runs once, as the first event."""
-    seen = Seen(evicted_seq=memory.evicted_seq, amnesia_since_ms=memory.created_ms)
     turn.set(
-        seen=seen,
+        seen=_seen_of(memory),
         boot_count=memory.boot_count,
         first_boot=memory.first_boot,
         floor_ms=memory.floor_ms,
@@ -26,55 +33,95 @@ def recall(turn: Turn, memory: Memory) -> None:
         first_record_id=memory.first_record_id,
         records_upto=memory.records_upto,
         records={record.record_id: record for record in memory.records},
+        unsent_records=frozenset(record.record_id for record in memory.records),
         played={key: key[3] for key in memory.played},
         booted=True,
     )
-    for mark in memory.marks:
-        turn.set(seen=turn.state.seen.with_order(mark))
     _recall_documents(turn, memory)
-    for order in memory.orders:
-        _recall_order(turn, order)
     turn.trouble("amnesia", there=memory.first_boot)
+    for number, order in enumerate(memory.orders, TOLD_AGAIN - len(memory.orders)):
+        _recall_order(turn, order, told=number >= 0)
     content.end_disempowered(turn)
     content.refresh_wants(turn)
     turn.ask_hello(delay_ms=0)
 
 
+def _seen_of(memory: Memory) -> Seen:
+    marks = [*memory.marks, *(order.mark for order in memory.orders)]
+    orders = {(mark.incident, mark.seq, mark.op): mark for mark in marks}
+    seen = Seen(orders=orders, evicted_seq=memory.evicted_seq, amnesia_since_ms=memory.created_ms)
+    counts = Counter(keyid for mark in orders.values() for keyid in mark.keyids)
+    for keyid in [keyid for keyid, count in counts.items() if count > KEPT_PER_KEY]:
+        # one that is there already, put in again: the key's oldest beyond what is kept are forgotten by the same rule as ever
+        seen = seen.with_order(max((mark for mark in orders.values() if keyid in mark.keyids), key=lambda mark: mark.seq))
+    return seen
+
+
 def _recall_documents(turn: Turn, memory: Memory) -> None:
-    rank = {"root": 0, "grant": 1, "placement": 2}
-    for kept in sorted(memory.documents, key=lambda kept: rank.get(kept.kind, len(rank))):
-        payload = payload_of(kept.raw)
+    """Authority first. What cannot be read (an older program's memory) or is older than what is in force is left aside."""
+    for kept in sorted(memory.documents, key=lambda kept: (RANK.get(kept.kind, len(RANK)), kept.pending)):
+        try:
+            payload = payload_of(kept.raw)
+        except ProtocolError:
+            turn.trouble("memory-unreadable", there=True)
+            continue
         if not isinstance(payload, Document):
             continue
-        slot = slot_of(payload)
-        stored = Stored(payload, kept.digest, kept.raw, kept.keyids)
+        pinned = turn.state.trust.root
+        if isinstance(payload, Root) and pinned is not None and payload.body.version < pinned.body.version:
+            continue
+        slot, mark = slot_of(payload), document_mark(payload, kept.digest)
         held = turn.state.seen.document(slot)
-        mark = document_mark(payload, kept.digest)
-        if held is None or (mark.seq, mark.digest) > (held.seq, held.digest):
-            turn.set(seen=turn.state.seen.with_document(slot, mark))
-        if kept.pending:
-            turn.set(waiting={**turn.state.waiting, slot: stored})
-        else:
-            turn.set(documents={**turn.state.documents, slot: stored})
-            if kept.kind in rank:
-                turn.set(trust=turn.state.trust.with_document(payload))  # type: ignore[arg-type]  # a root, grant or placement
+        if held is not None and (mark.seq, mark.digest) <= (held.seq, held.digest):
+            continue
+        stored = content.stored_of(payload, kept)
+        turn.set(seen=turn.state.seen.with_document(slot, mark))
+        name = "waiting" if kept.pending else "documents"
+        turn.set(**{name: {**getattr(turn.state, name), slot: stored}})
+        if kept.kind in RANK:
+            turn.set(trust=turn.state.trust.with_document(payload))  # type: ignore[arg-type]  # a root, grant or placement
 
 
-def _recall_order(turn: Turn, order: KeptOrder) -> None:
+def _recall_order(turn: Turn, order: KeptOrder, *, told: bool) -> None:
     """An unfinished emergency resumes while its times allow; with an unknown clock it is heard once more."""
-    turn.set(seen=turn.state.seen.with_order(order.mark))
-    start = payload_of(order.raw)
-    if not isinstance(start, Start | ExerciseStart) or order.state in ("ended", "stopped"):
-        reports.note(turn, order.mark, "stopped" if order.state == "stopped" else "ended", at_ms=order.accepted_ms)
+    if order.state in ("ended", "stopped"):
+        reports.note(turn, order.mark, "stopped" if order.state == "stopped" else "ended", at_ms=order.accepted_ms, told=told)
         return
-    alarm = Alarm(start=start, mark=order.mark, raw=order.raw, accepted_ms=order.accepted_ms, replays=1)
-    gone_ms = turn.now.wall_ms - order.accepted_ms
-    if turn.state.clock_usable and gone_ms >= start.sound_max_s * 1_000:
-        turn.save(PutOrder(KeptOrder(order.raw, order.mark, order.accepted_ms, "ended")))
-        reports.note(turn, order.mark, "ended", reason="power was off until its sound time was over")
+    try:
+        start = payload_of(order.raw)
+    except ProtocolError:
+        turn.trouble("memory-unreadable", there=True)
         return
-    if turn.state.clock_usable:
-        alarm = structs.replace(alarm, sounded_ns=max(1, turn.now.mono_ns - gone_ms * MS_NS))
+    if not isinstance(start, Start | ExerciseStart):
+        return
+    alarm = Alarm(start=start, mark=order.mark, raw=order.raw, accepted_ms=order.accepted_ms, tries=1)
+    seen = turn.state.seen
+    if any(silences(stop, order.mark, turn.state.trust) for stop in seen.stops()):
+        _close(turn, alarm, "stopped", "stopped by order")
+    elif any(other.seq > start.seq and other.kind == order.mark.kind for other in seen.starts_of(start.incident)):
+        _close(turn, alarm, "ended", "updated")
+    elif not turn.state.clock_usable:
+        _resume(turn, structs.replace(alarm, repeats_done=start.repeats - 1))
     else:
-        alarm = structs.replace(alarm, repeats_done=start.repeats - 1)
-    turn.set(alarms={**turn.state.alarms, start.incident: alarm})
+        _resume_in_time(turn, alarm, order)
+
+
+def _resume_in_time(turn: Turn, alarm: Alarm, order: KeptOrder) -> None:
+    """Its sound time went on while the power was off; one that was never heard may begin as long as it may be accepted."""
+    start, now = alarm.start, turn.now
+    gone_ms = max(0, now.wall_ms - order.accepted_ms)
+    if order.state == "accepted" and now.wall_ms <= start.accept_until_ms:
+        _resume(turn, alarm)
+    elif gone_ms < start.sound_max_s * 1_000:
+        _resume(turn, structs.replace(alarm, sounded_ns=now.mono_ns - gone_ms * MS_NS))
+    else:
+        _close(turn, alarm, "ended", "power was off until its sound time was over")
+
+
+def _resume(turn: Turn, alarm: Alarm) -> None:
+    turn.set(alarms={**turn.state.alarms, alarm.start.incident: alarm})
+
+
+def _close(turn: Turn, alarm: Alarm, state: Literal["stopped", "ended"], why: str) -> None:
+    turn.save(alarm.put(state))
+    reports.note(turn, alarm.mark, state, reason=why)

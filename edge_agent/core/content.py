@@ -1,22 +1,28 @@
 """Documents and their media: newer only; a set replaces the old one only when all of it is on disk."""
 
 from edge_agent.commands import DropDocument, Fetch, HoldFetch, PutDocument, Want
-from edge_agent.core import clock
-from edge_agent.core.state import After, Stored, Turn
+from edge_agent.core import alarms, authority, clock
+from edge_agent.core.state import Stored, Turn
 from edge_agent.events import KeptDocument
 from protocol.documents import Grant, Placement, Programme, Root, Station
 from protocol.envelope import Opened
-from protocol.errors import ProtocolError
-from protocol.rules import authorise, document_mark, slot_of
+from protocol.rules import document_mark, slot_of
 from protocol.seen import Slot
+from protocol.units import Document
 
 FLOOR_PERSONS = 2
+WANTS = 10_000
 
 
-def media_of(programme: Programme) -> dict[str, int]:
-    """The set of a programme: digest and size of every file it names."""
-    files = [variant.media for item in programme.body.items for variant in item.variants if variant.media]
-    return {media.sha256: media.bytes for media in files}
+def media_of(document: Document) -> dict[str, int]:
+    """The set of a document: digest and size of every file it names."""
+    items = document.body.items if isinstance(document, Programme) else ()
+    return {variant.media.sha256: variant.media.bytes for item in items for variant in item.variants if variant.media}
+
+
+def stored_of(payload: Document, kept: KeptDocument) -> Stored:
+    """A document with what is asked of it often."""
+    return Stored(payload, kept.digest, kept.raw, kept.keyids, frozenset(media_of(payload)))  # type: ignore[arg-type]  # the caller sorted it
 
 
 def take_document(turn: Turn, opened: Opened, ref: int) -> None:
@@ -24,15 +30,14 @@ def take_document(turn: Turn, opened: Opened, ref: int) -> None:
     document = opened.payload
     assert isinstance(document, Root | Grant | Placement | Station | Programme)  # noqa: S101  the inbox sorted it
     slot = slot_of(document)
-    stored = Stored(document, opened.digest, opened.raw, opened.keyids)
-    waits = isinstance(document, Programme) and not _is_ready(turn, document)
+    stored = Stored(document, opened.digest, opened.raw, opened.keyids, frozenset(media_of(document)))
     turn.set(seen=turn.state.seen.with_document(slot, document_mark(document, opened.digest)))
+    waits = not _is_ready(turn, stored)
     if waits:
         turn.set(waiting={**turn.state.waiting, slot: stored})
     else:
-        put_in_force(turn, slot, stored)
-    kept = KeptDocument(opened.raw, opened.kind, opened.digest, opened.keyids, pending=waits)
-    turn.save(PutDocument(slot, kept), after=After(acknowledge=ref))
+        _put_in_force(turn, slot, stored)
+    turn.save(_put(slot, stored, pending=waits), digest=opened.digest, acknowledge=(ref,))
     if isinstance(document, Root | Grant) and len(opened.persons) >= FLOOR_PERSONS:
         if isinstance(document, Root) and document.body.floor_reset_ms is not None:
             clock.reset_floor(turn, document.body.floor_reset_ms)
@@ -42,85 +47,92 @@ def take_document(turn: Turn, opened: Opened, ref: int) -> None:
     refresh_wants(turn)
 
 
-def put_in_force(turn: Turn, slot: Slot, stored: Stored) -> None:
+def _put(slot: Slot, stored: Stored, *, pending: bool) -> PutDocument:
+    return PutDocument(slot, KeptDocument(stored.raw, slot.kind, stored.digest, stored.keyids, pending=pending))
+
+
+def _put_in_force(turn: Turn, slot: Slot, stored: Stored) -> None:
     """From now on this is what counts in its slot."""
-    waiting = {other: doc for other, doc in turn.state.waiting.items() if other != slot}
-    turn.set(documents={**turn.state.documents, slot: stored}, waiting=waiting, planned_to_ms=0)
+    waiting = {other: held for other, held in turn.state.waiting.items() if other != slot}
+    turn.set(documents={**turn.state.documents, slot: stored}, waiting=waiting, plan_stale=True)
     if isinstance(stored.payload, Root | Grant | Placement):
         turn.set(trust=turn.state.trust.with_document(stored.payload))
         end_disempowered(turn)
 
 
-def _is_ready(turn: Turn, programme: Programme) -> bool:
-    begun = not turn.state.clock_usable or programme.valid_from_ms <= turn.now.wall_ms
-    return begun and set(media_of(programme)) <= turn.state.media
+def _is_ready(turn: Turn, stored: Stored) -> bool:
+    """Authority counts at once; rules and programmes from their day on, and when all that they name is here."""
+    document = stored.payload
+    if not isinstance(document, Programme | Station):
+        return True
+    begun = not turn.state.clock_usable or document.valid_from_ms <= turn.now.wall_ms
+    return begun and stored.media <= turn.state.media
 
 
 def promote(turn: Turn) -> None:
     """Whatever was waiting and is now whole comes into force."""
-    for slot, stored in list(turn.state.waiting.items()):
-        if isinstance(stored.payload, Programme) and _is_ready(turn, stored.payload):
-            put_in_force(turn, slot, stored)
-            kept = KeptDocument(stored.raw, slot.kind, stored.digest, stored.keyids, pending=False)
-            turn.save(PutDocument(slot, kept))
-            turn.ask_hello(delay_ms=500)
+    ready = [(slot, stored) for slot, stored in turn.state.waiting.items() if _is_ready(turn, stored)]
+    for slot, stored in ready:
+        _put_in_force(turn, slot, stored)
+        turn.save(_put(slot, stored, pending=False))
+    if ready:
+        turn.ask_hello(delay_ms=500)
+        refresh_wants(turn)
 
 
 def end_disempowered(turn: Turn) -> None:
-    """After a change of grants: what its signers may no longer say ends now, by a newer version, never by absence."""
-    state = turn.state
-    for pending, table in ((False, state.documents), (True, state.waiting)):
-        for slot, stored in list(table.items()):
-            if isinstance(stored.payload, Programme | Station) and not still_empowered(turn, stored):
-                turn.save(DropDocument(slot, pending))
-                turn.set(
-                    **{
-                        "waiting" if pending else "documents": {
-                            other: doc for other, doc in table.items() if other != slot and doc is not stored
-                        }
-                    },
-                    planned_to_ms=0,
-                )
+    """After a change of authority: what its signers may no longer say ends now, by a newer version, never by absence."""
+    for name, pending in (("documents", False), ("waiting", True)):
+        table: dict[Slot, Stored] = dict(getattr(turn.state, name))
+        ended = [slot for slot, stored in table.items() if _is_over(turn, stored)]
+        if ended:
+            turn.set(**{name: {slot: stored for slot, stored in table.items() if slot not in ended}}, plan_stale=True)
+            turn.save(*(DropDocument(slot, pending) for slot in ended))
+            turn.ask_hello(delay_ms=500)
+    alarms.end_disempowered(turn)
 
 
-def still_empowered(turn: Turn, stored: Stored) -> bool:
-    """Whether those who signed a held document may still say it."""
-    state = turn.state
-    try:
-        authorise(stored.payload, stored.keyids, trust=state.trust, me=state.me, now=turn.wall, held=True)
-    except ProtocolError:
-        return False
-    return True
+def _is_over(turn: Turn, stored: Stored) -> bool:
+    """Authority itself ends only by a newer one."""
+    document = stored.payload
+    return isinstance(document, Programme | Station) and authority.why_not(turn, document, stored.keyids) is not None
 
 
 def refresh_wants(turn: Turn) -> None:
     """Which files are needed and not there: clips of emergencies first, then what is in force, then what waits."""
     state = turn.state
-    wanted: dict[str, int] = {}
-    for alarm in state.alarms.values():
-        wanted |= {clip.sha256: clip.bytes for clip in alarm.start.clips if clip.purpose == alarm.start.purpose}
+    wanted = dict(state.clips_wanted)
     for table in (state.documents, state.waiting):
         for stored in table.values():
-            if isinstance(stored.payload, Programme):
-                wanted |= media_of(stored.payload)
-    wants = tuple(Want(sha256, size) for sha256, size in wanted.items() if sha256 not in state.media)
+            if not stored.media <= state.media:
+                wanted |= {sha256: size for sha256, size in media_of(stored.payload).items() if sha256 not in wanted}
+    wants = tuple(Want(sha256, size) for sha256, size in wanted.items() if sha256 not in state.media)[:WANTS]
     if wants != state.wants:
         turn.set(wants=wants)
         turn.tell(Fetch(wants))
 
 
+def _clips_wanted(turn: Turn) -> dict[str, int]:
+    starts = [alarm.start for alarm in turn.state.alarms.values()]
+    clips = [clip for start in starts for clip in start.clips if clip.purpose == start.purpose]
+    return {clip.sha256: clip.bytes for clip in clips if clip.sha256 not in turn.state.media}
+
+
 def media_stored(turn: Turn, sha256: str) -> None:
     """A file came whole: a waiting set may now be complete."""
     turn.set(media=turn.state.media | {sha256}, wants=tuple(want for want in turn.state.wants if want.sha256 != sha256))
-    promote(turn)
     turn.trouble("media-failed", there=False)
     if not turn.state.wants:
         turn.ask_hello(delay_ms=500)
 
 
-def hold_fetch(turn: Turn) -> None:
-    """While an emergency stands the link belongs to it."""
-    hold = bool(turn.state.alarms)
+def lend_link(turn: Turn) -> None:
+    """While an emergency stands the link belongs to it, and to the recordings that it names."""
+    clips = _clips_wanted(turn)
+    if clips != turn.state.clips_wanted:
+        turn.set(clips_wanted=clips)
+        refresh_wants(turn)
+    hold = bool(turn.state.alarms) and not clips
     if hold != turn.state.fetch_held:
         turn.set(fetch_held=hold)
         turn.tell(HoldFetch(hold))

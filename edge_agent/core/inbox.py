@@ -5,20 +5,24 @@ import hashlib
 import msgspec
 
 from edge_agent.commands import Acknowledge, PutMark, RecallRecords, Subscribe
-from edge_agent.core import content, playback, reports
-from edge_agent.core.state import MS_NS, After, Alarm, Turn
+from edge_agent.core import alarms, content, disk, plan, playback, reports
+from edge_agent.core.state import MS_NS, Alarm, Turn
 from edge_agent.events import Arrived
 from protocol import topics
 from protocol.envelope import Opened, peek, unseal
-from protocol.errors import ClockUnusable, ProtocolError, Superseded
+from protocol.errors import ProtocolError
 from protocol.orders import AnyOrder, ExerciseStart, ExerciseStop, Lift, Start, Stop
 from protocol.reports import RecordMark
 from protocol.rules import mark_of
 
 QUIET_NS = 300 * MS_NS
 LONGEST_NS = 2_000 * MS_NS
-KIND_ORDER = {"root": 0, "placement": 1, "grant": 2, "station": 3, "programme": 4}
+MOST_COLLECTED = 256
+FROM_CARD = 0
+"""The ref of a document that lies on the node's own card: nobody waits for an answer."""
+TURN_OF_KIND = {"root": 0, "placement": 1, "grant": 2, "order": 3, "exercise": 3}
 _RECORD_MARK = msgspec.json.Decoder(RecordMark)
+_READS = frozenset(reports.READS)
 
 
 def collect(turn: Turn) -> None:
@@ -31,17 +35,22 @@ def collect(turn: Turn) -> None:
 
 def arrived(turn: Turn, event: Arrived) -> None:
     """Take one message in, or keep it for the collection that is under way."""
-    if turn.state.collect_until_ns is not None:
-        turn.set(collected=(*turn.state.collected, event))
-        collect(turn)
-    else:
+    if turn.state.collect_until_ns is None:
         take(turn, event)
+        return
+    turn.set(collected=(*turn.state.collected, event))
+    collect(turn)
+    if len(turn.state.collected) >= MOST_COLLECTED:
+        take_collected(turn)
+
+
+def quiet_has_come(turn: Turn) -> bool:
+    """Whether a collection is over."""
+    return turn.state.collect_until_ns is not None and turn.now.mono_ns >= turn.state.collect_until_ns
 
 
 def take_collected(turn: Turn) -> None:
-    """The quiet has come: authority first, then everything else as it was issued."""
-    if turn.state.collect_until_ns is None or turn.now.mono_ns < turn.state.collect_until_ns:
-        return
+    """Authority first, then orders, then the rest, each as it was issued."""
     collected = turn.state.collected
     turn.set(collected=(), collect_until_ns=None)
     for event in sorted(collected, key=_age):
@@ -50,7 +59,7 @@ def take_collected(turn: Turn) -> None:
 
 def _age(event: Arrived) -> tuple[int, int]:
     kind, seq = peek(event.raw)
-    return KIND_ORDER.get(kind, len(KIND_ORDER)), seq
+    return TURN_OF_KIND.get(kind, len(TURN_OF_KIND)), seq
 
 
 def take(turn: Turn, event: Arrived) -> None:
@@ -67,62 +76,62 @@ def take(turn: Turn, event: Arrived) -> None:
             event.raw, topic=event.topic, trust=state.trust, me=state.me, now=turn.wall, seen=state.seen, reads=_READS
         )
     except ProtocolError as error:
-        _refuse(turn, event, error)
+        _refuse(turn, event, error.code, str(error))
         return
     payload = opened.payload
+    if not opened.fresh and disk.join(turn, opened.digest, event.ref):
+        return
     if isinstance(payload, Start | Stop | Lift | ExerciseStart | ExerciseStop):
-        _take_order(turn, opened, payload, event.ref)
+        _take_order(turn, opened, payload, event)
     elif opened.fresh:
         content.take_document(turn, opened, event.ref)
         subscribe(turn)
     else:
-        turn.save(after=After(acknowledge=event.ref))
+        turn.save(acknowledge=(event.ref,))
 
 
-_READS = frozenset(reports.READS)
-
-
-def _refuse(turn: Turn, event: Arrived, error: ProtocolError) -> None:
+def _refuse(turn: Turn, event: Arrived, code: str, text: str) -> None:
     turn.tell(Acknowledge(event.ref))
-    retained_old = isinstance(error, Superseded) and not event.topic.endswith("/document") and "/order/" not in event.topic
-    if retained_old:
+    if event.ref == FROM_CARD:
         return
     try:
         incident = topics.parse(event.topic).incident
     except ProtocolError:
         incident = None
     named = None if incident == topics.WHOLE_AREA else incident
-    digest = hashlib.sha256(event.raw).hexdigest()
-    reports.refuse(turn, error.code, str(error), event.topic, digest, named)
-    if isinstance(error, ClockUnusable):
-        turn.ask_hello(delay_ms=0)
+    reports.refuse(turn, code, text, event.topic, hashlib.sha256(event.raw).hexdigest(), named)
 
 
 def _take_record_mark(turn: Turn, event: Arrived) -> None:
     turn.tell(Acknowledge(event.ref))
     try:
         mark = _RECORD_MARK.decode(event.raw)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return
     if reports.controller_has(turn, mark.upto):
         turn.tell(RecallRecords(turn.state.records_upto))
 
 
-def _take_order(turn: Turn, opened: Opened, order: AnyOrder, ref: int) -> None:
+def _take_order(turn: Turn, opened: Opened, order: AnyOrder, event: Arrived) -> None:
     mark = mark_of(order, opened.digest, opened.signers)
     if not opened.fresh:
         reports.repeat_result(turn, mark)
-        turn.save(after=After(acknowledge=ref))
+        turn.save(acknowledge=(event.ref,))
+        return
+    if isinstance(order, Start | ExerciseStart):
+        why = plan.why_no_exercise(turn, order) if isinstance(order, ExerciseStart) else None
+        if why is not None:
+            _refuse(turn, event, "quiet-hours", why)
+            return
+        turn.set(seen=turn.state.seen.with_order(mark))
+        # a clock that cannot be trusted says nothing about when this was; the signer's does
+        accepted_ms = turn.now.wall_ms if turn.state.clock_usable else order.seq
+        alarms.take(turn, Alarm(start=order, mark=mark, raw=opened.raw, accepted_ms=accepted_ms), event.ref)
         return
     turn.set(seen=turn.state.seen.with_order(mark))
-    if isinstance(order, Start | ExerciseStart):
-        alarm = Alarm(start=order, mark=mark, raw=opened.raw, accepted_ms=turn.now.wall_ms)
-        playback.take_alarm(turn, alarm, ref)
-        content.refresh_wants(turn)
-        return
-    playback.stop(turn, mark)
-    turn.save(PutMark(mark), after=After(acknowledge=ref))
-    reports.note(turn, mark, "stopped" if mark.op == "STOP" else "ended")
+    writes = playback.stop(turn, mark) if mark.op == "STOP" else []
+    result = "stopped" if mark.op == "STOP" else "ended"
+    turn.save(PutMark(mark), *writes, digest=mark.digest, acknowledge=(event.ref,), order=mark, result=result)
 
 
 def subscribe(turn: Turn) -> None:

@@ -1,33 +1,50 @@
-"""Bulletins in time: what is due, what waits, what is late; hours and STOPs that keep routine silent."""
+"""Bulletins in time: what is due, what waits, what is late; hours and STOPs that keep everything but an emergency silent."""
 
 from msgspec import structs
 
-from edge_agent.core import content, reports
-from edge_agent.core.state import Due, OccurrenceKey, Playing, Turn
+from edge_agent.core import authority, reports
+from edge_agent.core.state import Due, OccurrenceKey, Playing, Stored, Turn
 from edge_agent.events import PlayEnded
-from protocol.documents import Programme, Station, StationBody
+from protocol.documents import Item, Programme, Station, StationBody
 from protocol.errors import Malformed
+from protocol.orders import ExerciseStart
 from protocol.programme import occurrences, open_until, precedence
-from protocol.rules import may_stop
+from protocol.reports import PlayRecord
+from protocol.rules import lifts
 from protocol.seen import Slot
+from protocol.trust import covers
 
 HORIZON_MS = 1_200_000
 REPLAN_BEFORE_MS = 300_000
 LEAD_MS = 1_500
 """An item is prepared this long before its time: its record is on disk and its decoder runs when the instant comes."""
-PLAYED_KEPT_MS = 2 * 86_400_000
+PLAYED_KEPT = 4_096
+"""By number, not by age: after a clock was years ahead for a minute, today's bulletins must still be known as played."""
 LONGEST_GRACE_MS = 3_600_000
+
+
+# --- what may sound ---
 
 
 def station(turn: Turn) -> StationBody | None:
     """The operating rules that hold here: those of the placement's station, else of the narrowest area that has any."""
     state = turn.state
     placement = state.trust.placement
-    found = {slot.subject: doc.payload.body for slot, doc in state.documents.items() if isinstance(doc.payload, Station)}
+    found: dict[str, Stored] = {}
+    for slot, stored in state.documents.items():
+        if isinstance(stored.payload, Station) and not _is_past(turn, stored):
+            known = found.get(slot.subject)
+            if known is None or (stored.payload.seq, stored.digest) > (known.payload.seq, known.digest):
+                found[slot.subject] = stored
     if placement is None or not found:
         return None
     wanted = [placement.body.station, *(link.area for link in reversed(state.trust.chain))]
-    return next((found[area] for area in wanted if area in found), None)
+    chosen = next((found[area].payload for area in wanted if area in found), None)
+    return chosen.body if isinstance(chosen, Station) else None
+
+
+def _is_past(turn: Turn, stored: Stored) -> bool:
+    return turn.state.clock_usable and turn.now.wall_ms >= stored.payload.valid_until_ms
 
 
 def closes_ms(turn: Turn, at_ms: int) -> int | None:
@@ -36,42 +53,104 @@ def closes_ms(turn: Turn, at_ms: int) -> int | None:
     return None if rules is None else open_until(rules, at_ms)
 
 
-def is_hushed(turn: Turn) -> bool:
-    """A STOP of everything keeps routine silent until a LIFT by those who may end it."""
+def is_hushed(turn: Turn, by_authority: str) -> bool:
+    """A STOP of everything keeps what an authority says silent until a LIFT; a narrower authority cannot silence a wider one."""
     orders = turn.state.seen.orders.values()
     stops = [mark for mark in orders if mark.op == "STOP" and mark.incident is None and mark.kind == "order"]
-    lifts = [mark for mark in orders if mark.op == "LIFT" and mark.incident is None]
     trust = turn.state.trust
-    return any(not any(lift.seq > mark.seq and may_stop(lift, mark, trust) for lift in lifts) for mark in stops)
-
-
-def refresh(turn: Turn) -> None:
-    """Expand the programmes in force for the next 20 minutes, once per change or step of the clock."""
-    state, now_ms = turn.state, turn.now.wall_ms
-    if not state.clock_usable:
-        turn.set(upcoming=(), queue=(), planned_to_ms=0)
-        return
-    if state.planned_to_ms - now_ms >= REPLAN_BEFORE_MS:
-        return
-    dues: list[Due] = []
-    for slot, stored in state.documents.items():
-        if isinstance(stored.payload, Programme) and content.still_empowered(turn, stored):
-            dues += _expand(turn, slot, stored.payload, stored.digest, now_ms)
-    waiting = {due.key for due in state.queue}
-    dues = [due for due in dues if due.key not in state.played and due.key not in waiting]
-    played = {key: planned for key, planned in state.played.items() if planned > now_ms - PLAYED_KEPT_MS}
-    in_force = {slot for slot, doc in state.documents.items() if isinstance(doc.payload, Programme)}
-    queue = tuple(due for due in state.queue if Slot("programme", due.key[0], due.key[1]) in in_force)
-    turn.set(
-        upcoming=tuple(sorted(dues, key=lambda due: due.planned_ms)),
-        queue=queue,
-        planned_to_ms=now_ms + HORIZON_MS,
-        played=played,
+    return any(
+        covers(trust.chain, stop.authority, by_authority) and not any(lifts(mark, stop, trust) for mark in orders)
+        for stop in stops
     )
 
 
-def _expand(turn: Turn, slot: Slot, programme: Programme, digest: str, now_ms: int) -> list[Due]:
-    items = {item.id: item for item in programme.body.items}
+def why_silent(turn: Turn, by_authority: str, at_ms: int) -> str | None:
+    """Why nothing but an emergency may sound at an instant; None when it may."""
+    if not turn.state.clock_usable:
+        return "the clock cannot be trusted: nothing timed sounds"
+    if is_hushed(turn, by_authority):
+        return "stopped: a STOP keeps everything but emergencies silent"
+    rules = station(turn)
+    if rules is None:
+        return "no operating rules: without hours only emergencies sound"
+    if open_until(rules, at_ms) is None:
+        return "quiet hours"
+    return None
+
+
+def why_no_exercise(turn: Turn, start: ExerciseStart) -> str | None:
+    """An exercise is no emergency: it keeps the station's hours and the silence that a STOP left."""
+    return why_silent(turn, start.authority, turn.now.wall_ms)
+
+
+# --- what is due ---
+
+
+def keep_up(turn: Turn) -> bool:
+    """Expand what comes, move what has come into the queue, record what cannot be any more. True when plans were made anew."""
+    changed = _refresh(turn)
+    if not turn.state.clock_usable:
+        return changed
+    edge_ms = turn.now.wall_ms + LEAD_MS
+    come = tuple(due for due in turn.state.upcoming if due.planned_ms <= edge_ms)
+    if come:
+        turn.set(upcoming=turn.state.upcoming[len(come) :], queue=turn.state.queue + come)
+    for due in turn.state.queue:
+        reason = _cannot(turn, due)
+        if reason is not None:
+            _skip(turn, due, reason)
+    return changed
+
+
+def take(turn: Turn) -> Due | None:
+    """Take the item that should begin now (or within the lead) out of the queue."""
+    queue = turn.state.queue
+    if not queue:
+        return None
+    first = max(queue, key=lambda due: (*precedence(due.item), -due.planned_ms))
+    turn.set(queue=tuple(due for due in queue if due is not first))
+    return first
+
+
+def item_in_force(turn: Turn, due: Due) -> str | None:
+    """The digest of the programme that has this very item now; None when it was withdrawn or changed."""
+    stored = turn.state.documents.get(due.slot)
+    if stored is None or not isinstance(stored.payload, Programme) or _is_past(turn, stored):
+        return None
+    return stored.digest if due.item in stored.payload.body.items else None
+
+
+def _refresh(turn: Turn) -> bool:
+    """Expand the programmes in force for the next 20 minutes: at every change, and before the horizon is reached."""
+    state, now_ms = turn.state, turn.now.wall_ms
+    if not state.clock_usable:
+        if state.plan_stale:
+            turn.set(upcoming=(), queue=(), planned_to_ms=0, plan_stale=False)
+        return state.plan_stale
+    if not state.plan_stale and state.planned_to_ms - now_ms >= REPLAN_BEFORE_MS:
+        return False
+    dues: list[Due] = []
+    for slot, stored in state.documents.items():
+        if isinstance(stored.payload, Programme) and authority.why_not(turn, stored.payload, stored.keyids) is None:
+            dues += _expand(turn, slot, stored.payload, stored.digest)
+    turn.set(
+        upcoming=tuple(sorted((due for due in dues if due.key not in state.played), key=lambda due: due.planned_ms)),
+        queue=tuple(due for due in state.queue if _stays(turn, due)),
+        planned_to_ms=now_ms + HORIZON_MS,
+        plan_stale=False,
+    )
+    return state.plan_stale
+
+
+def _stays(turn: Turn, due: Due) -> bool:
+    """What was interrupted stays in the queue, and what is late, to be recorded; all else is found again by expanding."""
+    begun = due.key in turn.state.played
+    return item_in_force(turn, due) is not None and (begun or due.until_ms < turn.now.wall_ms)
+
+
+def _expand(turn: Turn, slot: Slot, programme: Programme, digest: str) -> list[Due]:
+    now_ms = turn.now.wall_ms
+    items: dict[str, Item] = {item.id: item for item in programme.body.items}
     try:
         found = list(occurrences(programme, digest, now_ms - LONGEST_GRACE_MS, now_ms + HORIZON_MS))
     except Malformed:
@@ -80,70 +159,61 @@ def _expand(turn: Turn, slot: Slot, programme: Programme, digest: str, now_ms: i
     dues = []
     for occurrence in found:
         item = items[occurrence.item_id]
-        until_ms = occurrence.planned_ms + min(item.grace_s * 1_000, LONGEST_GRACE_MS)
-        if until_ms < now_ms:
-            continue
-        key: OccurrenceKey = (slot.subject, slot.authority, item.id, occurrence.planned_ms)
-        dues.append(Due(key=key, digest=digest, item=item, planned_ms=occurrence.planned_ms, until_ms=until_ms))
+        until_ms = occurrence.planned_ms + _grace_ms(item)
+        if until_ms >= now_ms:
+            key: OccurrenceKey = (slot.subject, slot.authority, item.id, occurrence.planned_ms)
+            dues.append(Due(key=key, digest=digest, item=item, planned_ms=occurrence.planned_ms, until_ms=until_ms))
     return dues
 
 
-def next_due(turn: Turn) -> Due | None:
-    """Take the item that should begin now (or within the lead), and record those that cannot any more."""
-    refresh(turn)
-    if not turn.state.clock_usable:
-        return None
-    edge_ms = turn.now.wall_ms + LEAD_MS
-    come = tuple(due for due in turn.state.upcoming if due.planned_ms <= edge_ms)
-    if come:
-        turn.set(upcoming=turn.state.upcoming[len(come) :], queue=turn.state.queue + come)
-    queue: list[Due] = []
-    for due in turn.state.queue:
-        reason = _cannot(turn, due)
-        if reason is None:
-            queue.append(due)
-        else:
-            _skip(turn, due, reason)
-    queue.sort(key=lambda due: (-precedence(due.item)[0], -precedence(due.item)[1], due.planned_ms))
-    turn.set(queue=tuple(queue[1:]))
-    return queue[0] if queue else None
+def _grace_ms(item: Item) -> int:
+    return min(item.grace_s * 1_000, LONGEST_GRACE_MS)
 
 
 def _cannot(turn: Turn, due: Due) -> str | None:
-    """Why an item may not begin now, or None. One that is merely early or waiting is not asked."""
+    """Why an item may not begin now, or None."""
     if turn.now.wall_ms > due.until_ms:
         return "late: its grace is over"
-    if is_hushed(turn):
-        return "stopped: a STOP keeps routine silent"
-    if station(turn) is None:
-        return "no operating rules: without hours nothing routine sounds"
-    if closes_ms(turn, max(due.planned_ms, turn.now.wall_ms)) is None:
-        return "quiet hours"
-    return None
+    return why_silent(turn, due.key[1], max(due.planned_ms, turn.now.wall_ms))
 
 
 def _skip(turn: Turn, due: Due, reason: str) -> None:
-    subject, authority, item_id, planned_ms = due.key
-    record = reports.open_record(turn, digest=due.digest, area=subject, authority=authority, planned_ms=planned_ms, item=item_id)
-    turn.set(played={**turn.state.played, due.key: planned_ms})
-    reports.close_record(turn, record, "skipped", reason=reason)
+    turn.set(queue=tuple(other for other in turn.state.queue if other is not due))
+    reports.close_record(turn, open_record(turn, due), "skipped", reason=reason)
+    mark_played(turn, due)
+
+
+def open_record(turn: Turn, due: Due) -> PlayRecord:
+    """The record of an item's play."""
+    subject, by_authority, item_id, planned_ms = due.key
+    return reports.open_record(turn, digest=due.digest, area=subject, authority=by_authority, planned_ms=planned_ms, item=item_id)
+
+
+def mark_played(turn: Turn, due: Due) -> None:
+    """Such an occurrence never begins again by itself."""
+    played = {**turn.state.played, due.key: due.planned_ms}
+    for oldest in list(played)[: max(0, len(played) - PLAYED_KEPT)]:
+        del played[oldest]
+    turn.set(played=played)
+
+
+# --- interruptions ---
 
 
 def keep_interrupted(turn: Turn, playing: Playing) -> None:
-    """The item's own rule for an interruption: drop it, or begin again (or go on) within its grace from now."""
+    """The item's own rule: drop it, or begin again (or go on) when there is silence, within its grace from now."""
     due = playing.due
-    if due is None or due.item.on_interrupt == "drop":
-        return
-    grace_ms = min(due.item.grace_s * 1_000, LONGEST_GRACE_MS)
-    turn.set(queue=(*turn.state.queue, structs.replace(due, until_ms=turn.now.wall_ms + grace_ms)))
+    if due is not None and due.item.on_interrupt != "drop":
+        until_ms = turn.now.wall_ms + _grace_ms(due.item)
+        turn.set(queue=(*turn.state.queue, structs.replace(due, until_ms=until_ms)))
 
 
 def resume_where(turn: Turn, due: Due, event: PlayEnded) -> None:
-    """An interrupted item that resumes goes on where the last sample was heard."""
+    """An interrupted item that resumes goes on where its last sample was heard."""
     if due.item.on_interrupt != "resume":
         return
     queue = tuple(
-        structs.replace(waiting, from_part=event.part, skip_samples=event.played_samples) if waiting.key == due.key else waiting
+        structs.replace(waiting, from_part=event.part, skip_samples=event.part_samples) if waiting.key == due.key else waiting
         for waiting in turn.state.queue
     )
     turn.set(queue=queue)

@@ -1,24 +1,51 @@
 """What the node says of itself: hello, receipts, play records, health; each sent when there is something to say."""
 
-from typing import Any
+import unicodedata
+from typing import Any, Final, TypeVar
 
+import msgspec
 from msgspec import structs
 
-from edge_agent.commands import Publish, PutRecord
-from edge_agent.core.state import MS_NS, VERSION, Turn
+from edge_agent.commands import Publish, PutNumber, PutRecord
+from edge_agent.core.state import MS_NS, VERSION, ResultKey, Told, Turn
+from protocol.errors import ClockUnusable
 from protocol.messages import TYPES
 from protocol.orders import AnyStart
 from protocol.reports import Ending, Health, Held, Hello, IncidentState, OrderResult, PlayRecord, Receipt, Result
 from protocol.seen import OrderMark
 
-AGAIN_MS = 900_000
-"""Results of the last quarter of an hour are told again after a reconnect: the broker may have forgotten them."""
-RESULTS_A_RECEIPT = 32
-PLAYS_A_RECEIPT = 20
-REFUSAL_QUIET_NS = 5_000_000_000
-HEALTH_QUIET_NS = 600_000_000_000
-HEALTH_DELAY_NS = 5_000_000_000
-READS = tuple(sorted(set(TYPES) - {"hello", "receipt", "fetch"}))
+AGAIN_NS: Final = 900_000 * MS_NS
+"""Results of the quarter of an hour before a connection broke are told again: they, or the broker, may be gone."""
+RESULTS_KEPT: Final = 200
+RESULTS_A_RECEIPT: Final = 32
+PLAYS_A_RECEIPT: Final = 20
+HALF_RECEIPT_BYTES: Final = 11_000
+"""A receipt is capped at 32,768 bytes, and base64 makes four of three."""
+HOLDS_A_HELLO: Final = 64
+STANDING_A_HELLO: Final = 32
+REASON_LETTERS: Final = 300
+TOPIC_LETTERS: Final = 200
+REFUSALS_TOLD: Final = 16
+REFUSAL_QUIET_NS: Final = 5_000 * MS_NS
+MARK_BACK_QUIET_NS: Final = 600_000 * MS_NS
+HEALTH_QUIET_NS: Final = 600_000 * MS_NS
+HEALTH_DELAY_NS: Final = 5_000 * MS_NS
+MORE_AFTER_NS: Final = 500 * MS_NS
+READS: Final = tuple(sorted(set(TYPES) - {"hello", "receipt", "fetch"}))
+Entry = TypeVar("Entry", OrderResult, PlayRecord)
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def clean(text: str, longest: int) -> str:
+    """Words that may come from anybody, made fit to be sealed: NFC, no surrogates or controls, short."""
+    whole = text[:longest].encode("utf-8", "replace").decode("utf-8")
+    shown = "".join(letter if letter.isprintable() else " " for letter in whole)
+    return unicodedata.normalize("NFC", shown)[:longest]
+
+
+def knows(turn: Turn, mark: OrderMark) -> bool:
+    """Whether something was told of this order already."""
+    return (mark.incident, mark.seq, mark.op) in turn.state.results
 
 
 def note(
@@ -29,58 +56,68 @@ def note(
     reason: str = "",
     at_ms: int | None = None,
     spoken_at_ms: int | None = None,
+    told: bool = True,
 ) -> None:
     """What became of an order; it is told until the broker has it, and again when the order is offered again."""
     key = (mark.incident, mark.seq, mark.op)
     old = turn.state.results.get(key)
-    told = OrderResult(
-        incident=mark.incident,
-        order_seq=mark.seq,
-        result=result,
-        reason=reason[:300],
-        digest=mark.digest,
-        at_ms=turn.now.wall_ms if at_ms is None else at_ms,
-        spoken_at_ms=spoken_at_ms if spoken_at_ms is not None or old is None else old.spoken_at_ms,
+    _put_result(
+        turn,
+        key,
+        OrderResult(
+            incident=mark.incident,
+            order_seq=mark.seq,
+            result=result,
+            reason=clean(reason, REASON_LETTERS),
+            digest=mark.digest,
+            at_ms=max(0, turn.now.wall_ms if at_ms is None else at_ms),
+            spoken_at_ms=spoken_at_ms if spoken_at_ms is not None or old is None else old.result.spoken_at_ms,
+        ),
+        told=told,
     )
-    results = {**turn.state.results, key: told}
-    for oldest in list(results)[: max(0, len(results) - 200)]:
+
+
+def _put_result(turn: Turn, key: ResultKey, result: OrderResult, *, told: bool = True) -> None:
+    """Keep a result, forgetting the oldest beyond what is kept (those of orders that still sound come back by being told)."""
+    results = {other: kept for other, kept in turn.state.results.items() if other != key}
+    results[key] = Told(result, turn.now.mono_ns)
+    for oldest in list(results)[: max(0, len(results) - RESULTS_KEPT)]:
         del results[oldest]
-    turn.set(results=results, unsent=turn.state.unsent | {key})
+    unsent = turn.state.unsent | {key} if told else turn.state.unsent
+    turn.set(results=results, unsent=unsent & results.keys())
 
 
 def repeat_result(turn: Turn, mark: OrderMark) -> None:
     """The order came again: say again what became of it."""
-    key = (mark.incident, mark.seq, mark.op)
-    if key in turn.state.results:
-        turn.set(unsent=turn.state.unsent | {key})
+    if knows(turn, mark):
+        turn.set(unsent=turn.state.unsent | {(mark.incident, mark.seq, mark.op)})
     else:
         note(turn, mark, "received", reason="held from before")
 
 
 def refuse(turn: Turn, code: str, text: str, topic: str, digest: str | None, incident: str | None) -> None:
-    """Count a refusal; tell it with its reason, but at most every five seconds (a flood costs nothing)."""
-    state = turn.state
+    """Count a refusal; tell it with its reason, but of one kind and topic only every five seconds, and few in all."""
+    state, now_ns = turn.state, turn.now.mono_ns
     turn.set(refused={**state.refused, code: state.refused.get(code, 0) + 1})
-    if turn.state.health_due_ns is None:
-        turn.set(health_due_ns=turn.now.mono_ns + HEALTH_DELAY_NS)
-    said_ns = state.refusal_said_ns.get(code + topic)
-    if said_ns is not None and turn.now.mono_ns - said_ns < REFUSAL_QUIET_NS:
+    if state.health_due_ns is None:
+        turn.set(health_due_ns=now_ns + HEALTH_DELAY_NS)
+    said = {key: at_ns for key, at_ns in state.refusal_said_ns.items() if now_ns - at_ns < REFUSAL_QUIET_NS}
+    what = code + topic
+    if what in said or len(said) >= REFUSALS_TOLD:
+        turn.set(refusal_said_ns=said)
         return
-    said = dict(list(state.refusal_said_ns.items())[-64:])
+    turn.set(refusal_said_ns={**said, what: now_ns})
     told = OrderResult(
         incident=incident,
         result="refused",
-        reason=f"{code}: {text}"[:300],
-        topic=topic[:200],
+        reason=clean(f"{code}: {text}", REASON_LETTERS),
+        topic=clean(topic, TOPIC_LETTERS),
         digest=digest,
-        at_ms=turn.now.wall_ms,
+        at_ms=max(0, turn.now.wall_ms),
     )
-    key = (incident, None, code + topic)
-    turn.set(
-        refusal_said_ns={**said, code + topic: turn.now.mono_ns},
-        results={**turn.state.results, key: told},
-        unsent=turn.state.unsent | {key},
-    )
+    _put_result(turn, (incident, None, what), told)
+    if code == ClockUnusable.code:
+        turn.ask_hello(delay_ms=0)
 
 
 def open_record(
@@ -104,31 +141,52 @@ def open_record(
     )
 
 
+def opening(turn: Turn, record: PlayRecord) -> tuple[PutRecord, PutNumber]:
+    """What a play writes before it begins; the controller's mark rides along, so that it costs no transaction of its own."""
+    return PutRecord(record, is_open=True), PutNumber("records_upto", turn.state.records_upto)
+
+
 def close_record(turn: Turn, record: PlayRecord, ending: Ending, *, reason: str = "", ended_ms: int | None = None) -> None:
     """The play is over: keep the record closed, and tell it."""
-    closed = structs.replace(
-        record, ending=ending, reason=reason[:300], ended_ms=turn.now.wall_ms if ended_ms is None else ended_ms
+    at_ms = max(0, turn.now.wall_ms if ended_ms is None else ended_ms)
+    closed = structs.replace(record, ending=ending, reason=clean(reason, REASON_LETTERS), ended_ms=at_ms)
+    turn.set(
+        records={**turn.state.records, closed.record_id: closed},
+        unsent_records=turn.state.unsent_records | {closed.record_id},
     )
-    turn.set(records={**turn.state.records, closed.record_id: closed})
     turn.save(PutRecord(closed, is_open=False))
 
 
+def recalled(turn: Turn, records: tuple[PlayRecord, ...]) -> None:
+    """Records that were read from disk again: what memory knows of them is newer."""
+    again = {record.record_id: record for record in records if record.record_id > turn.state.records_upto}
+    turn.set(records=again | dict(turn.state.records), unsent_records=turn.state.unsent_records | again.keys())
+
+
 def controller_has(turn: Turn, upto: int) -> bool:
-    """The controller's mark. Returns whether it is lower than before, so that what it lost must be read again from disk."""
-    upto = min(upto, turn.state.next_record_id - 1)
-    back = upto < turn.state.records_upto
-    kept = {number: record for number, record in turn.state.records.items() if number > upto}
-    turn.set(
-        records_upto=upto, records=kept, sent_records=frozenset(number for number in turn.state.sent_records if number > upto)
-    )
-    return back
+    """The controller's mark. Returns whether records must be read again from disk: it lost some, or memory holds no more.
+
+    A mark that goes back is believed once in ten minutes: it is not sealed, and each costs the link what was sent before.
+    """
+    state = turn.state
+    upto = min(upto, state.next_record_id - 1)
+    if upto < state.records_upto:
+        if state.mark_back_ns is not None and turn.now.mono_ns - state.mark_back_ns < MARK_BACK_QUIET_NS:
+            return False
+        turn.set(records_upto=upto, mark_back_ns=turn.now.mono_ns)
+        return True
+    kept = {number: record for number, record in state.records.items() if number > upto}
+    unsent = frozenset(number for number in state.unsent_records if number > upto)
+    turn.set(records_upto=upto, records=kept, unsent_records=unsent)
+    return upto > state.records_upto and not kept and upto + len(state.plays) < state.next_record_id - 1
 
 
 def link_came_back(turn: Turn) -> None:
-    """What was told on a connection that is gone may be lost: tell it again."""
-    recent = turn.now.wall_ms - AGAIN_MS
-    again = {key for key, told in turn.state.results.items() if told.at_ms >= recent}
-    turn.set(unsent=turn.state.unsent | again, sent_records=frozenset())
+    """What was told shortly before the connection broke, or since, may be lost: tell it again."""
+    state = turn.state
+    since_ns = (turn.now.mono_ns if state.link_lost_ns is None else state.link_lost_ns) - AGAIN_NS
+    again = {key for key, told in state.results.items() if told.noted_ns >= since_ns}
+    turn.set(unsent=state.unsent | again, unsent_records=frozenset(state.records), link_lost_ns=None)
     turn.ask_hello(delay_ms=0)
 
 
@@ -139,7 +197,7 @@ def say(turn: Turn) -> None:
         return
     _say_receipt(turn)
     if state.hello_due_ns is not None and turn.now.mono_ns >= state.hello_due_ns:
-        turn.set(hello_due_ns=None)
+        turn.set(hello_due_ns=None, hello_sent_ns=turn.now.mono_ns)
         turn.tell(Publish(_hello(turn)))
     quiet = state.health_sent_ns is None or turn.now.mono_ns - state.health_sent_ns >= HEALTH_QUIET_NS
     if state.health_due_ns is not None and turn.now.mono_ns >= state.health_due_ns and quiet:
@@ -148,22 +206,32 @@ def say(turn: Turn) -> None:
 
 
 def _say_receipt(turn: Turn) -> None:
+    """One receipt a turn, within its size; what does not fit follows with the next."""
     state = turn.state
-    keys = [key for key in state.results if key in state.unsent][:RESULTS_A_RECEIPT]
-    fresh = [number for number in sorted(state.records) if number not in state.sent_records][:PLAYS_A_RECEIPT]
-    if not keys and not fresh:
+    if not state.unsent and not state.unsent_records:
         return
-    receipt = Receipt(
-        **_common(turn),
-        results=tuple(state.results[key] for key in keys),
-        plays=tuple(state.records[number] for number in fresh),
-    )
+    keys = [key for key in state.results if key in state.unsent][:RESULTS_A_RECEIPT]
+    results = _within([state.results[key].result for key in keys])
+    plays = _within([state.records[number] for number in sorted(state.unsent_records)[:PLAYS_A_RECEIPT]])
+    keys = keys[: len(results)]
+    # what was refused is not remembered: the same bytes are judged anew when they come again
+    refused = {key for key in keys if state.results[key].result.result == "refused"}
     turn.set(
         unsent=state.unsent - set(keys),
-        sent_records=state.sent_records | set(fresh),
-        results={key: told for key, told in state.results.items() if told.result != "refused" or key not in keys},
+        unsent_records=state.unsent_records - {record.record_id for record in plays},
+        results={key: told for key, told in state.results.items() if key not in refused},
     )
-    turn.tell(Publish(receipt))
+    turn.tell(Publish(Receipt(**_common(turn), results=tuple(results), plays=tuple(plays))))
+
+
+def _within(entries: list[Entry]) -> list[Entry]:
+    """As many as half a receipt holds, and one at least."""
+    room_bytes = HALF_RECEIPT_BYTES
+    for count, entry in enumerate(entries):
+        room_bytes -= len(_encode(entry))
+        if room_bytes < 0 and count:
+            return entries[:count]
+    return entries
 
 
 def _common(turn: Turn) -> dict[str, Any]:
@@ -183,18 +251,16 @@ def _common(turn: Turn) -> dict[str, Any]:
 def _hello(turn: Turn) -> Hello:
     state = turn.state
     held = [
-        Held(kind=slot.kind, subject=slot.subject, authority=doc.payload.authority, seq=doc.payload.seq, digest=doc.digest)
-        for slot, doc in state.documents.items()
-    ] + [
         Held(
             kind=slot.kind,
             subject=slot.subject,
             authority=doc.payload.authority,
             seq=doc.payload.seq,
             digest=doc.digest,
-            pending=True,
+            pending=pending,
         )
-        for slot, doc in state.waiting.items()
+        for pending, table in ((False, state.documents), (True, state.waiting))
+        for slot, doc in table.items()
     ]
     current = state.plays.get(state.current) if state.current is not None else None
     sounding = current.alarm if current is not None else None
@@ -208,9 +274,9 @@ def _hello(turn: Turn) -> Hello:
         previous_nonce=state.nonces[1] if len(state.nonces) > 1 else None,
         version=VERSION,
         reads=READS,
-        holds=tuple(held[:200]),
-        incidents=incidents[:64],
-        stops=tuple(mark.digest for mark in state.seen.stops())[-64:],
+        holds=tuple(held[:HOLDS_A_HELLO]),
+        incidents=incidents[:STANDING_A_HELLO],
+        stops=tuple(mark.digest for mark in state.seen.stops())[-STANDING_A_HELLO:],
         missing_media=len(state.wants),
         amnesia=state.first_boot,
         last_record_id=state.next_record_id - 1,
@@ -241,6 +307,8 @@ def next_wake_ns(turn: Turn) -> list[int]:
     if not state.link_up:
         return []
     wakes = [] if state.hello_due_ns is None else [state.hello_due_ns]
+    if state.unsent or state.unsent_records:
+        wakes.append(turn.now.mono_ns + MORE_AFTER_NS)
     if state.health_due_ns is not None:
         quiet_ns = 0 if state.health_sent_ns is None else state.health_sent_ns + HEALTH_QUIET_NS
         wakes.append(max(state.health_due_ns, quiet_ns))

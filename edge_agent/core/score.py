@@ -14,18 +14,24 @@ CALL_SIGN_LANG = "vi"
 
 
 class Score(Struct, frozen=True):
-    """Parts in order: where repeats begin, the first word, the closing; and the languages that are left out."""
+    """Parts in order: where repeats begin, the first word, the closing; the recordings in it, and the languages left out."""
 
     parts: tuple[Part, ...]
     repeat_parts: tuple[int, ...] = ()
     spoken_part: int | None = None
     closing_part: int = 0
     unsaid: tuple[str, ...] = ()
+    media: frozenset[str] = frozenset()
 
 
 def media_path(media_root: str, sha256: str) -> str:
     """Where a media file lies on the node."""
     return f"{media_root}/{sha256[:2]}/{sha256}.mka"
+
+
+def clips_of(start: AnyStart, media: frozenset[str]) -> frozenset[str]:
+    """The recordings of an emergency that are here."""
+    return frozenset(clip.sha256 for clip in start.clips if clip.purpose == start.purpose and clip.sha256 in media)
 
 
 def _voices(start: AnyStart, media: frozenset[str], media_root: str) -> tuple[list[Part], tuple[str, ...]]:
@@ -70,7 +76,7 @@ def of_emergency(
     closing = len(parts)
     parts += [Pause(BETWEEN_LANGUAGES_MS), Speech(CALL_SIGN_LANG, start.issuing_body), Tone("chime_close")]
     spoken = next((index for index, part in enumerate(parts) if isinstance(part, Speech | Clip)), None)
-    return Score(tuple(parts), tuple(begins), spoken, closing, unsaid)
+    return Score(tuple(parts), tuple(begins), spoken, closing, unsaid, clips_of(start, media))
 
 
 def of_item(item: Item, media_root: str) -> Score:

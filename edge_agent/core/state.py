@@ -1,43 +1,53 @@
 """What a node knows and is doing, and the turn in which one event changes it."""
 
-from collections.abc import Mapping
-from typing import Final, Literal
+from collections.abc import Hashable, Mapping
+from typing import Any, Final, Literal
 
 from msgspec import Struct, structs
 
-from edge_agent.commands import Command, Save, Want, Write
-from edge_agent.events import Arrived, Instant
+from edge_agent.commands import Command, PutOrder, Save, Want, Write
+from edge_agent.core.writes import key_of
+from edge_agent.events import Arrived, Instant, KeptOrder
 from protocol.documents import AnyDocument, Item
 from protocol.orders import AnyStart
-from protocol.reports import Ending, OrderResult, PlayRecord
+from protocol.reports import Ending, OrderResult, PlayRecord, Result
 from protocol.rules import Clock, Me
 from protocol.seen import OrderMark, Seen, Slot
 from protocol.trust import Trust
 from protocol.units import ClockState
 
 MS_NS: Final = 1_000_000
+HELLO_QUIET_NS: Final = 2_000 * MS_NS
 VERSION: Final = "0.1.0"
 
 
 class Stored(Struct, frozen=True):
-    """A document that was accepted, with what is needed to judge its signers again."""
+    """A document that was accepted, with what is needed to judge its signers again; `media` is the set it names."""
 
     payload: AnyDocument
     digest: str
     raw: bytes
     keyids: tuple[str, ...]
+    media: frozenset[str] = frozenset()
 
 
 class Alarm(Struct, frozen=True, kw_only=True):
-    """A START that was accepted and is not over: `repeats_done` counts those that were heard whole."""
+    """A START that is on disk and not over: `repeats_done` counts those that were heard whole, `tries` the plays told of it.
+
+    `sounded_ns` is CLOCK_MONOTONIC of its first sample; after a power cut it may lie before the zero of that clock.
+    """
 
     start: AnyStart
     mark: OrderMark
     raw: bytes
     accepted_ms: int
-    sounded_ns: int = 0
+    sounded_ns: int | None = None
     repeats_done: int = 0
-    replays: int = 0
+    tries: int = 0
+
+    def put(self, state: Literal["accepted", "sounding", "ended", "stopped"]) -> PutOrder:
+        """What the disk is to know of it."""
+        return PutOrder(KeptOrder(self.raw, self.mark, self.accepted_ms, state))
 
 
 OccurrenceKey = tuple[str, str, str, int]
@@ -45,7 +55,7 @@ OccurrenceKey = tuple[str, str, str, int]
 
 
 class Due(Struct, frozen=True, kw_only=True):
-    """An item whose time has come or is near."""
+    """An item whose time has come or is near; one that was interrupted goes on at `from_part`, `skip_samples` into it."""
 
     key: OccurrenceKey
     digest: str
@@ -54,6 +64,11 @@ class Due(Struct, frozen=True, kw_only=True):
     until_ms: int
     from_part: int = 0
     skip_samples: int = 0
+
+    @property
+    def slot(self) -> Slot:
+        """Where its programme stands."""
+        return Slot("programme", self.key[0], self.key[1])
 
 
 class Playing(Struct, frozen=True, kw_only=True):
@@ -67,18 +82,37 @@ class Playing(Struct, frozen=True, kw_only=True):
     repeat_parts: tuple[int, ...] = ()
     spoken_part: int | None = None
     closing_part: int = 0
+    media: frozenset[str] = frozenset()
     begun_ns: int | None = None
     ending: Ending | None = None
     why: str = ""
 
 
 class After(Struct, frozen=True, kw_only=True):
-    """What follows once a transaction is on disk."""
+    """What follows once a transaction is on disk: what was accepted takes effect, a play begins, its messages are acknowledged.
 
-    acknowledge: int | None = None
-    play_id: int | None = None
-    results: tuple[OrderResult, ...] = ()
+    `digest` names the order or document that it keeps; `result` is what is then told of `order`.
+    """
+
+    writes: tuple[Write, ...] = ()
+    digest: str = ""
+    acknowledge: tuple[int, ...] = ()
     order: OrderMark | None = None
+    result: Result = "received"
+    alarm: Alarm | None = None
+    record: PlayRecord | None = None
+    play_id: int | None = None
+
+
+class Told(Struct, frozen=True):
+    """What became of an order, and when (CLOCK_MONOTONIC) that was noted."""
+
+    result: OrderResult
+    noted_ns: int
+
+
+ResultKey = tuple[str | None, int | None, str]
+"""Incident, seq and op of an order; of a refusal the incident and what was refused where."""
 
 
 class State(Struct, frozen=True, kw_only=True):
@@ -108,6 +142,7 @@ class State(Struct, frozen=True, kw_only=True):
     waiting: Mapping[Slot, Stored] = {}
     media: frozenset[str] = frozenset()
     wants: tuple[Want, ...] = ()
+    clips_wanted: Mapping[str, int] = {}
     fetch_held: bool = False
     # sound
     alarms: Mapping[str, Alarm] = {}
@@ -116,6 +151,7 @@ class State(Struct, frozen=True, kw_only=True):
     queue: tuple[Due, ...] = ()
     upcoming: tuple[Due, ...] = ()
     planned_to_ms: int = 0
+    plan_stale: bool = True
     played: Mapping[OccurrenceKey, int] = {}
     next_play_id: int = 1
     # records and reports
@@ -123,10 +159,13 @@ class State(Struct, frozen=True, kw_only=True):
     first_record_id: int = 1
     records_upto: int = 0
     records: Mapping[int, PlayRecord] = {}
-    sent_records: frozenset[int] = frozenset()
-    results: Mapping[tuple[str | None, int | None, str], OrderResult] = {}
-    unsent: frozenset[tuple[str | None, int | None, str]] = frozenset()
+    unsent_records: frozenset[int] = frozenset()
+    mark_back_ns: int | None = None
+    results: Mapping[ResultKey, Told] = {}
+    unsent: frozenset[ResultKey] = frozenset()
+    link_lost_ns: int | None = None
     hello_due_ns: int | None = None
+    hello_sent_ns: int | None = None
     health_due_ns: int | None = None
     health_sent_ns: int | None = None
     troubles: frozenset[str] = frozenset()
@@ -136,9 +175,11 @@ class State(Struct, frozen=True, kw_only=True):
     disk_free_bytes: int = -1
     temperature_cc: int | None = None
     uptime_s: int = 0
-    # saves and publishes under way
+    # transactions under way, and those that failed and wait to be tried again
     next_ref: int = 1
     after: Mapping[int, After] = {}
+    unwritten: tuple[After, ...] = ()
+    retry_ns: int = 0
 
     @property
     def me(self) -> Me:
@@ -172,18 +213,22 @@ class Turn:
         """Give commands, in order."""
         self.commands.extend(commands)
 
-    def ref(self) -> int:
-        """A number for a transaction or a publish."""
+    def save(self, *writes: Write, **after: Any) -> None:
+        """Write in one transaction; what `After` names follows when it is on disk."""
         number = self.state.next_ref
-        self.set(next_ref=number + 1)
-        return number
-
-    def save(self, *writes: Write, after: After | None = None) -> None:
-        """Write in one transaction; `after` follows when it is on disk."""
-        number = self.ref()
-        if after is not None:
-            self.set(after={**self.state.after, number: after})
+        follows = After(writes=writes, **after)
+        if self.state.unwritten:
+            self._outdate(frozenset(key_of(write) for write in writes))
+        self.set(next_ref=number + 1, after={**self.state.after, number: follows})
         self.tell(Save(number, writes))
+
+    def _outdate(self, keys: frozenset[Hashable]) -> None:
+        """What could not be written before must not undo what is written now."""
+        kept = [
+            structs.replace(after, writes=tuple(write for write in after.writes if key_of(write) not in keys))
+            for after in self.state.unwritten
+        ]
+        self.set(unwritten=tuple(after for after in kept if after.writes or after.acknowledge))
 
     def trouble(self, name: str, *, there: bool) -> None:
         """Note that something is wrong, or no longer is."""
@@ -193,8 +238,10 @@ class Turn:
             self.ask_hello(delay_ms=1_000)
 
     def ask_hello(self, delay_ms: int) -> None:
-        """Say anew what this node holds, soon; several wishes become one hello."""
+        """Say anew what this node holds, soon, but not twice within two seconds; several wishes become one hello."""
         due_ns = self.now.mono_ns + delay_ms * MS_NS
+        if self.state.hello_sent_ns is not None:
+            due_ns = max(due_ns, self.state.hello_sent_ns + HELLO_QUIET_NS)
         if self.state.hello_due_ns is None or due_ns < self.state.hello_due_ns:
             self.set(hello_due_ns=due_ns)
 
@@ -203,5 +250,5 @@ class Turn:
         return self.now.mono_ns + (wall_ms - self.now.wall_ms) * MS_NS
 
     def wall_ms_of(self, mono_ns: int) -> int:
-        """The wall time of a CLOCK_MONOTONIC instant, as the clock stands now."""
-        return self.now.wall_ms + (mono_ns - self.now.mono_ns) // MS_NS
+        """The wall time of a CLOCK_MONOTONIC instant, as the clock stands now; a clock near its zero gives no negative ones."""
+        return max(0, self.now.wall_ms + (mono_ns - self.now.mono_ns) // MS_NS)

@@ -309,8 +309,9 @@ class Voice:
             reason="; ".join(self._faults),
             mono_ns=self._last_ns or now_ns,
             played_samples=self.sent,
-            part=max(0, min(self._index, len(self.play.parts) - 1)),
+            part=max(0, min(self.reached.part, len(self.play.parts) - 1)),
             rms_cdb=self._meter.rms_cdb if self._sounded else FLOOR_CDB,
             peak_cdb=self._meter.peak_cdb,
             silent_ms=self._meter.silent_ms,
+            part_samples=self.reached.samples,
         )

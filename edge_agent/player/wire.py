@@ -63,7 +63,10 @@ class PartStarted(msgspec.Struct, frozen=True, tag="part"):
 
 
 class Ended(msgspec.Struct, frozen=True, tag="ended"):
-    """The play's last sample is heard at this instant; levels are of what was sent, in hundredths of dBFS."""
+    """The play's last sample is heard at this instant; levels are of what was sent, in hundredths of dBFS.
+
+    ``played_samples`` counts the whole play; ``part`` and ``part_samples`` are where it would go on.
+    """
 
     play_id: int
     how: How
@@ -74,6 +77,7 @@ class Ended(msgspec.Struct, frozen=True, tag="ended"):
     rms_cdb: int
     peak_cdb: int
     silent_ms: int
+    part_samples: int = 0
 
 
 class Progress(msgspec.Struct, frozen=True, array_like=True):

@@ -305,9 +305,10 @@ class PlayerDriver:
 
     def _end(self, active: Active, how: How) -> None:
         """End a play without the child's word."""
-        at = active.progress or wire.Progress(active.play.play_id, active.play.from_part, 0)
+        play = active.play
+        at = active.progress or wire.Progress(play.play_id, play.from_part, play.skip_samples)
         now = time.monotonic_ns()
-        self._close(active, wire.Ended(at.play_id, how, "", now, at.samples, at.part, FLOOR_CDB, FLOOR_CDB, 0))
+        self._close(active, wire.Ended(at.play_id, how, "", now, at.samples, at.part, FLOOR_CDB, FLOOR_CDB, 0, at.samples))
 
     def _fail(self, play: Play, reason: str) -> None:
         log.error("play %d is refused: %s", play.play_id, reason)

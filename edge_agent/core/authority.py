@@ -1,0 +1,16 @@
+"""Whether those who signed what is held here may still say it: asked at every change of authority and before each sound."""
+
+from edge_agent.core.state import Turn
+from protocol.errors import ProtocolError
+from protocol.messages import Sealed
+from protocol.rules import authorise
+
+
+def why_not(turn: Turn, payload: Sealed, keyids: tuple[str, ...]) -> str | None:
+    """The code of what is wrong with the signers now; None when nothing is."""
+    state = turn.state
+    try:
+        authorise(payload, keyids, trust=state.trust, me=state.me, now=turn.wall, held=True)
+    except ProtocolError as error:
+        return error.code
+    return None

@@ -1,0 +1,22 @@
+"""What a write is about, so that a later one of the same thing can take the place of an earlier one."""
+
+from collections.abc import Hashable
+
+from edge_agent.commands import DropDocument, PutDocument, PutMark, PutNumber, PutOrder, PutRecord, Write
+
+
+def key_of(write: Write) -> Hashable:
+    """Two writes with one key: after the later, the earlier says nothing any more."""
+    match write:
+        case PutDocument(slot, document):
+            return (slot, document.pending)
+        case DropDocument(slot, pending):
+            return (slot, pending)
+        case PutOrder(order):
+            return ("order", order.mark.digest)
+        case PutMark(mark):
+            return ("mark", mark.digest)
+        case PutRecord(record):
+            return record.record_id
+        case PutNumber(name):
+            return name

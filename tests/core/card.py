@@ -1,0 +1,83 @@
+"""A node's disk as the core sees it: transactions in order, that may come late, fail, or be the last before the power goes."""
+
+import copy
+from collections.abc import Iterable
+
+from edge_agent.commands import DropDocument, PutDocument, PutMark, PutNumber, PutOrder, PutRecord, Save, Write
+from edge_agent.events import Memory
+
+
+class Card:
+    """What is on it, and the journal of every transaction that it took."""
+
+    def __init__(self) -> None:
+        self.documents: dict = {}
+        self.orders: dict = {}
+        self.marks: dict = {}
+        self.records: dict = {}
+        self.numbers: dict[str, int] = {}
+        self.media: frozenset[str] = frozenset()
+        self.boots = 0
+        self.journal: list[tuple[Write, ...]] = []
+
+    def commit(self, save: Save) -> None:
+        self.journal.append(save.writes)
+        for write in save.writes:
+            self._put(write)
+
+    def _put(self, write: Write) -> None:
+        match write:
+            case PutDocument(slot, document):
+                self.documents.pop((slot, True), None)
+                self.documents[slot, document.pending] = document
+            case DropDocument(slot, pending):
+                self.documents.pop((slot, pending), None)
+            case PutOrder(order):
+                self.orders[order.mark.digest] = order
+                self.marks.setdefault(order.mark.digest, order.mark)
+            case PutMark(mark):
+                self.marks.setdefault(mark.digest, mark)
+            case PutRecord(record, is_open):
+                self.records[record.record_id] = (record, is_open)
+            case PutNumber(name, value):
+                self.numbers[name] = value
+
+    def records_after(self, number: int) -> tuple:
+        return tuple(record for key, (record, is_open) in sorted(self.records.items()) if key > number and not is_open)
+
+    def boot(self) -> Memory:
+        """Power comes back: what was open stays as it is, closed."""
+        self.boots += 1
+        self.records = {number: (record, False) for number, (record, _) in self.records.items()}
+        upto = self.numbers.get("records_upto", 0)
+        return Memory(
+            boot_count=self.boots,
+            first_boot=self.boots == 1,
+            created_ms=self.numbers.get("created_ms"),
+            floor_ms=self.numbers.get("floor_ms", 0),
+            documents=tuple(self.documents.values()),
+            orders=tuple(sorted(self.orders.values(), key=lambda order: order.accepted_ms)),
+            marks=tuple(self.marks.values()),
+            records=self.records_after(upto),
+            next_record_id=max([upto, *self.records]) + 1,
+            first_record_id=min(self.records, default=upto + 1),
+            records_upto=upto,
+            played=tuple(
+                (record.area, record.authority, record.item, record.planned_ms)
+                for record, _ in self.records.values()
+                if record.incident is None
+            ),
+            media=self.media,
+        )
+
+    @classmethod
+    def replayed(cls, journal: Iterable[tuple[Write, ...]], *, boots: int, media: frozenset[str]) -> "Card":
+        """The card as it was after these transactions."""
+        card = cls()
+        card.boots, card.media = boots, media
+        for ref, writes in enumerate(journal):
+            card.commit(Save(ref, writes))
+        return card
+
+    def copy(self) -> "Card":
+        return copy.copy(self)

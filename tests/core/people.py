@@ -1,0 +1,80 @@
+"""Who signs in these tests, and what: the vectors' world, dated so that this program's floor of time lies behind it."""
+
+from msgspec import structs
+
+from tests.protocol import vector_world as world
+from tests.protocol.vector_world import COMMUNE, DAY_MS, HAMLET, NODE, PROVINCE, Sent
+
+MIDNIGHT = 1_798_999_200_000 + (-(1_798_999_200_000 + 7 * 3_600_000)) % DAY_MS
+"""00:00 of a day in January 2027, in Viet Nam."""
+HOUR_MS = 3_600_000
+NOON = MIDNIGHT + 12 * HOUR_MS
+ISSUED = MIDNIGHT - 2 * DAY_MS
+CLIP = "c1" * 32
+MEDIA = "5a" * 32
+ALL_DAY = ((0, 1440),)
+
+
+def province(seq=ISSUED):
+    return world.signed(world.grant(PROVINCE, "root", world.province_body(), seq), "r1", "r2")
+
+
+def commune(seq=ISSUED, first="active", **more):
+    return world.signed(world.grant(COMMUNE, PROVINCE, world.commune_body(first, **more), seq), "p1", "p2")
+
+
+def hamlet(seq=ISSUED):
+    return world.signed(world.grant(HAMLET, PROVINCE, world.small_body("h1"), seq), "p1", "p2")
+
+
+def placement(node=NODE, seq=ISSUED):
+    return world.signed(world.placement(node, seq=seq), "r1", "r3")
+
+
+def station(hours=ALL_DAY, seq=ISSUED, by="c1", **more):
+    return world.signed(world.station(seq, hours, **more), by)
+
+
+def item(name, at, **more):
+    """A bulletin at some times of the day ("07:30" or "07:30 19:30"), two parts of a minute each unless told."""
+    hours = ",".join(dict.fromkeys(time.split(":")[0] for time in at.split()))
+    minutes = ",".join(dict.fromkeys(time.split(":")[1] for time in at.split()))
+    made = world.item(name, f"FREQ=DAILY;BYHOUR={hours};BYMINUTE={minutes}")
+    variants = more.pop("variants", None)
+    fields = {"grace_s": 300, "on_interrupt": "restart"} | more
+    return structs.replace(made, variants=variants or made.variants, **fields)
+
+
+def programme(*items, seq=ISSUED, by="c1", **more):
+    fields = {"valid_from_ms": ISSUED, "valid_until_ms": ISSUED + 40 * DAY_MS} | more
+    made = world.programme(seq, **fields)
+    return world.signed(structs.replace(made, body=structs.replace(made.body, items=items)), by)
+
+
+def start(seq, incident="a1", *, area=HAMLET, authority=COMMUNE, by=("c1",), **more):
+    return world.signed(world.start(area, authority, seq, _incident(incident), **more), *by)
+
+
+def drill(seq, incident="e1", *, area=HAMLET, authority=COMMUNE, by=("c1",), **more):
+    return world.signed(world.drill(area, authority, seq, _incident(incident), **more), *by)
+
+
+def stop(seq, incident="a1", *, area=HAMLET, authority=COMMUNE, by=("c1",)):
+    return world.signed(world.stop(area, authority, seq, _incident(incident)), *by)
+
+
+def drill_stop(seq, incident="e1", *, area=HAMLET, authority=COMMUNE, by=("c1",)):
+    return world.signed(world.drill_stop(area, authority, seq, _incident(incident)), *by)
+
+
+def lift(seq, incident=None, *, area=HAMLET, authority=COMMUNE, by=("c1",)):
+    return world.signed(world.lift(area, authority, seq, _incident(incident)), *by)
+
+
+def _incident(short):
+    return None if short is None else short.rjust(16, "0")
+
+
+def settled(*more: Sent, node=NODE, hours=ALL_DAY):
+    """What a node holds after its first days: authority, its place, its station's rules."""
+    return [placement(node), province(), commune(), hamlet(), station(hours), *more]
