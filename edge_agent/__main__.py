@@ -15,6 +15,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
+from msgspec import structs
+
 from edge_agent.config import Config, ConfigWrong, load
 from edge_agent.core.state import VERSION, State
 from edge_agent.desk import Desk, Parts
@@ -26,7 +28,7 @@ from edge_agent.drivers.speech import Speaker
 from edge_agent.drivers.store import Store
 from edge_agent.drivers.system import Machine, notify
 from edge_agent.errors import DriverError, StoreFailed
-from edge_agent.events import Arrived, Booted, DriverFailed, Event, Memory
+from edge_agent.events import Arrived, Booted, DriverFailed, Event, KeptDocument, Memory
 from edge_agent.material import check_sink, make_state, open_amplifier, open_credentials, open_report_key, open_root
 from protocol import topics
 from protocol.envelope import payload_of, peek, seal
@@ -108,9 +110,17 @@ class Agent:
             emit=emit,
         )
         self.machine = Machine(state_folder, emit)
-        emit(Booted(memory))
+        emit(Booted(self._with_pinned_root(memory)))
         for raw in self._card(memory):
             emit(Arrived(0, topics.topic("document", node=node), raw))
+
+    def _with_pinned_root(self, memory: Memory) -> Memory:
+        """The pinned root is held like any other document, until a newer one is: hello names it, and it is not sent again."""
+        if any(kept.kind == "root" for kept in memory.documents):
+            return memory
+        pins = self.config.pins
+        pinned = KeptDocument(self.config.path(pins.root).read_bytes(), "root", pins.root_digest, (), pending=False)
+        return structs.replace(memory, documents=(pinned, *memory.documents))
 
     def _card(self, memory: Memory) -> list[bytes]:
         """The card's documents for whose places nothing is held yet, authority first. Later ones come from the controller."""
