@@ -77,7 +77,8 @@ class Desk:
         if wait_s <= 0:
             return Woke()
         try:
-            return await asyncio.wait_for(self._inbox.get(), wait_s)
+            async with asyncio.timeout(wait_s):  # not wait_for: on 3.11 it can swallow the word to end
+                return await self._inbox.get()
         except TimeoutError:
             return Woke()
 

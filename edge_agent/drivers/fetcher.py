@@ -96,7 +96,8 @@ class Fetcher:
                     later = [again_at[want.sha256] for want in self._wants if want.sha256 in again_at]
                     wait_s = max(0.05, min(later) - now) if later and not self._held else None
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._woken.wait(), wait_s)
+                        async with asyncio.timeout(wait_s):
+                            await self._woken.wait()
                     continue
                 self._current = want = ready[0]
                 self._link.take()
