@@ -85,7 +85,9 @@ async def serve(
                 await asyncio.wait(serving, return_when=asyncio.FIRST_COMPLETED)
                 end()
                 await asyncio.wait(serving)
-                linking.cancel()
+                while not linking.done():  # Python 3.11's wait_for, inside aiomqtt, may swallow one cancellation
+                    linking.cancel()
+                    await asyncio.wait([linking], timeout=1)
             config.api_socket.unlink(missing_ok=True)
             await parts.signer.close()
 

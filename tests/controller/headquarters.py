@@ -1,4 +1,4 @@
-"""A whole controller for tests: state folder, trust, a real mosquitto, real `loa serve` and signer processes, and peers for nodes."""
+"""A whole controller for tests: state folder, trust, a real mosquitto, real serve and signer processes, and peers for nodes."""
 
 import contextlib
 import hashlib
@@ -54,10 +54,18 @@ def wait(condition, what: str, deadline_s: float = 40.0):
 class Headquarters:
     """Everything in one folder; officers `chair` and `deputy` at the root, `officer` and `second` in the grants."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, bind: str = "127.0.0.1") -> None:
         self.folder = folder
         self.state = folder / "state"
-        options = InitOptions(province=52, broker_port=0, https_port=0, settlements_csv=DEMO_SETTLEMENTS.read_text("utf-8"))
+        self.bind = bind
+        options = InitOptions(
+            province=52,
+            hosts=(bind,),
+            bind=bind,
+            broker_port=0,
+            https_port=0,
+            settlements_csv=DEMO_SETTLEMENTS.read_text("utf-8"),
+        )
         self.made = initialise(self.state, options)
         self.port = self.made.broker_port
         self.people = {name: keys.new_key() for name in ("chair", "deputy", "officer", "second")}
@@ -88,7 +96,7 @@ class Headquarters:
 
         def listens() -> bool:
             with socket.socket() as probe:
-                return probe.connect_ex(("127.0.0.1", self.port)) == 0
+                return probe.connect_ex((self.bind, self.port)) == 0
 
         wait(listens, "mosquitto listens")
 
@@ -103,7 +111,7 @@ class Headquarters:
         self._spawn(
             "signer", sys.executable, "-c", f"from controller.cli import app; app(['signer','--state',{str(self.state)!r}])"
         )
-        wait(lambda: (self.state / "run" / "signer.sock").exists(), "the signer's socket is there")
+        wait((self.state / "run" / "signer.sock").exists, "the signer's socket is there")
 
     def start_serve(self) -> None:
         self._spawn("serve", sys.executable, "-m", "controller", "--state", str(self.state))

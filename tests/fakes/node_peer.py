@@ -174,7 +174,7 @@ class NodePeer:
         )
 
     @contextlib.asynccontextmanager
-    async def connected(self):
+    async def connected(self, *, may_break: bool = False):
         """Connect, say what there is to say, and live until the block ends; then break off without a word (the will speaks)."""
         self.birth = now_ms()
         client = self._client()
@@ -184,10 +184,13 @@ class NodePeer:
         try:
             yield self
         finally:
-            life.cancel()
-            with contextlib.suppress(asyncio.CancelledError, aiomqtt.MqttError):
-                await life
+            self.died = life.exception() if life.done() and not life.cancelled() else None
+            while not life.done():  # Python 3.11's wait_for may swallow one cancellation
+                life.cancel()
+                await asyncio.wait([life], timeout=1)
             await self.break_off()
+            if self.died is not None and not may_break:
+                raise AssertionError(f"the node's own loop ended: {self.died!r}")
 
     async def break_off(self) -> None:
         """Close the socket without DISCONNECT."""
@@ -265,6 +268,7 @@ class NodePeer:
         return {"incident": topic.rsplit("/", 1)[-1], "order_seq": self.unjudged_seq} if self.unjudged_seq else {}
 
     unjudged_seq: int = 0
+    died: BaseException | None = None
 
     async def _hold(self, opened: Opened) -> None:
         document = opened.payload
