@@ -129,12 +129,11 @@ async def confirm(request: Request[None, None, State], draft_id: FromPath[str]) 
     form = await request.form()
     visitor, parts = visitor_of(request), parts_of(request)
     draft = await emergencies.read_draft(parts, visitor.actor, draft_id)
-    where = (await _place(request, draft.request.areas[0])).name
     second_name = str(form.get("second-name", "")).strip()
-    held = str(form.get("held_ms", "0"))
-    meant = (held.isascii() and held.isdigit() and int(held[:9]) >= HELD_MS) or plain(str(form.get("typed", ""))) == plain(where)
-    if not meant:
-        return await _review(request, draft, say("re.not_held", visitor.tongue, name=where), second_name)
+    if not _held(str(form.get("held_ms", "0"))):
+        where = (await _place(request, draft.request.areas[0])).name
+        if plain(str(form.get("typed", ""))) != plain(where):
+            return await _review(request, draft, say("re.not_held", visitor.tongue, name=where), second_name)
     try:
         second = await _second(request, second_name, str(form.get("second-password", ""))) if draft.needs_second_person else None
         incident = await emergencies.confirm(parts, visitor.actor, draft_id, second)
@@ -143,6 +142,11 @@ async def confirm(request: Request[None, None, State], draft_id: FromPath[str]) 
     except Refused as error:
         return await _review(request, draft, sentence_of(error, request), second_name)
     return go(f"/incident/{incident.incident}")
+
+
+def _held(told_ms: str) -> bool:
+    """Whether the page says that its button was held long enough."""
+    return told_ms.isascii() and told_ms.isdigit() and int(told_ms[:9]) >= HELD_MS
 
 
 async def _second(request: Asked, name: str, password: str) -> Actor:

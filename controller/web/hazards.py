@@ -32,15 +32,18 @@ HAZARDS: Final = (
         watch="Nước sông, suối ở {where} đang lên. {risk}Bà con kê cao đồ đạc, đưa gia súc lên chỗ cao, chuẩn bị sẵn đèn pin, "
         "nước uống và giấy tờ. Không vớt củi, không lội qua suối và ngầm tràn. Tiếp tục nghe loa.",
         act="Khẩn cấp. Nước lũ đang lên nhanh ở {where}. {risk}Bà con rời nhà ven sông, suối và chỗ thấp ngay bây giờ, đi đến "
-        "[nơi tránh lũ]. Đưa người già, trẻ em, người bệnh đi trước. Không lội qua suối và ngầm tràn. Cần giúp, gọi [số điện thoại].",
+        "[nơi tránh lũ]. Đưa người già, trẻ em, người bệnh đi trước. Không lội qua suối và ngầm tràn. Cần giúp, gọi [số "
+        "điện thoại].",
     ),
     Hazard(
         id="landslide",
         vi="Lũ quét, sạt lở đất",
         en="Flash flood, landslide",
-        watch="Mưa lớn kéo dài, {where} có nguy cơ lũ quét, sạt lở đất. {risk}Bà con ở sườn dốc, ven suối để ý vết nứt, nước đục, "
+        watch="Mưa lớn kéo dài, {where} có nguy cơ lũ quét, sạt lở đất. {risk}Bà con ở sườn dốc, ven suối để ý vết nứt, nước "
+        "đục, "
         "tiếng động lạ; sẵn sàng rời nhà khi có lệnh. Tiếp tục nghe loa.",
-        act="Khẩn cấp. Lũ quét, sạt lở đất sắp xảy ra ở {where}. {risk}Bà con ở sườn dốc và ven suối rời nhà ngay bây giờ, đi đến "
+        act="Khẩn cấp. Lũ quét, sạt lở đất sắp xảy ra ở {where}. {risk}Bà con ở sườn dốc và ven suối rời nhà ngay bây giờ, "
+        "đi đến "
         "[nơi an toàn]. Không quay lại lấy đồ. Không đi qua [đoạn đường nguy hiểm].",
     ),
     Hazard(
@@ -49,7 +52,8 @@ HAZARDS: Final = (
         en="Dam release",
         watch="Hồ [tên hồ] sẽ xả lũ lúc [giờ xả]. {risk}Bà con ở {where} không xuống sông, đưa thuyền, máy bơm và gia súc lên bờ "
         "trước giờ đó.",
-        act="Khẩn cấp. Hồ [tên hồ] đang xả lũ, nước sông ở {where} lên rất nhanh. {risk}Bà con rời bờ sông và chỗ thấp ngay bây giờ, "
+        act="Khẩn cấp. Hồ [tên hồ] đang xả lũ, nước sông ở {where} lên rất nhanh. {risk}Bà con rời bờ sông và chỗ thấp ngay "
+        "bây giờ, "
         "đi đến [nơi tránh lũ]. Tuyệt đối không xuống sông.",
     ),
     Hazard(
@@ -67,7 +71,8 @@ HAZARDS: Final = (
         en="Fire",
         watch="Nguy cơ cháy cao ở {where}. {risk}Bà con không đốt nương, không đốt rác, không để lửa trong rừng. Thấy khói, lửa "
         "thì báo ngay [số điện thoại].",
-        act="Khẩn cấp. Cháy lớn ở {where}, lửa đang lan về phía [hướng lửa lan]. {risk}Bà con rời khỏi khu vực ngay bây giờ, đi đến "
+        act="Khẩn cấp. Cháy lớn ở {where}, lửa đang lan về phía [hướng lửa lan]. {risk}Bà con rời khỏi khu vực ngay bây giờ, "
+        "đi đến "
         "[nơi an toàn], đi ngược chiều khói. Gọi cứu hỏa 114.",
     ),
     Hazard(

@@ -22,8 +22,8 @@ MOST_FORM_BYTES: Final = 65_536
 def _to_login(request: Request[None, None, State], _: LoginNeeded) -> Response[str] | Redirect:
     """Ask for a login, and come back afterwards.
 
-    A link in a message opens the page from another site, and then the browser keeps back our strict cookie although the officer is
-    logged in. Such a request is answered with a page that asks for itself once more, which is then our own asking.
+    A link in a message opens the page from another site, and then the browser keeps back our strict cookie although the officer
+    is logged in. Such a request is answered with a page that asks for itself once more, which is then our own asking.
     """
     if request.method == "GET" and request.headers.get("sec-fetch-site") == "cross-site":
         again = drawn("bounce.html", tongue_of(request))

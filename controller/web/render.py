@@ -1,4 +1,4 @@
-"""Templates to answers: Jinja with escaping on, the words of the visitor's language, and headers that let no foreign script in."""
+"""Templates to answers: Jinja with escaping on, words in the visitor's language, headers that let no foreign script in."""
 
 import hashlib
 from collections.abc import Iterable

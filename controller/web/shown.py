@@ -31,7 +31,7 @@ def day(at_ms: int) -> str:
 
 
 def day_bounds(text: str | None, now_ms: int) -> tuple[date, int, int]:
-    """The day written yyyy-mm-dd or dd/mm/yyyy (today when absent), and its first and one-past-last millisecond. Raises ValueError."""
+    """The day written yyyy-mm-dd or dd/mm/yyyy (absent: today), its first millisecond and the next day's. Raises ValueError."""
     if not text:
         when = _local(now_ms).date()
     elif "/" in text:

@@ -127,8 +127,8 @@ _LISTS: Final = {
     "purpose.exercise": ("Diễn tập", "Exercise"),
     "refusals.title": ("Lệnh bị từ chối", "Refused orders"),
     "refusals.help": (
-        "Mỗi dòng là một lệnh hay tài liệu mà cụm loa không nghe theo. Nếu bạn không gửi nó, có thể ai đó đang thử phá: hãy báo người quản trị.",
-        "Each line is an order or document that a cluster did not obey. If it was not yours, someone may be trying to break in: tell the operator.",
+        "Lệnh hay tài liệu không được nghe theo. Nếu bạn không gửi, có thể ai đó đang thử phá: hãy báo người quản trị.",
+        "Orders and documents that were not obeyed. Not yours? Someone may be trying to break in: tell the operator.",
     ),
     "refusals.controller": ("Máy chủ", "Controller"),
     "refusals.none": ("Chưa có lệnh nào bị từ chối.", "Nothing was refused so far."),
@@ -204,12 +204,18 @@ _REFUSED: Final = {
         "Wider than a commune: two officers seal that themselves, with «loa emergency start».",
     ),
     "refused.no-text": ("Chưa có lời đọc hay bản ghi nào.", "There is nothing to be said yet."),
-    "refused.text": ("Lời đọc có chỗ không gửi được. Hãy viết lại ngắn gọn hơn.", "The text cannot be sent. Write it again, shorter."),
+    "refused.text": (
+        "Lời đọc có chỗ không gửi được. Hãy viết lại ngắn gọn hơn.",
+        "The text cannot be sent. Write it again, shorter.",
+    ),
     "refused.malformed": (
         "Lệnh vượt quá giới hạn cho phép (thường là lời đọc quá dài). Hãy rút ngắn. Chưa phát gì cả.",
         "The order breaks a limit (mostly: too long a text). Shorten it. Nothing was sent.",
     ),
-    "refused.unknown-media": ("Bản ghi này không còn trong thư viện. Hãy chọn lại.", "That recording is no longer in the library."),
+    "refused.unknown-media": (
+        "Bản ghi này không còn trong thư viện. Hãy chọn lại.",
+        "That recording is no longer in the library.",
+    ),
     "refused.signer-absent": (
         "Bộ ký lệnh không trả lời nên CHƯA GỬI gì cả. Báo ngay người quản trị; trong lúc chờ, dùng lệnh «loa» hoặc nút tại chỗ.",
         "The signer does not answer: NOTHING was sent. Tell the operator at once; meanwhile use «loa» or the local button.",

@@ -22,7 +22,7 @@ from controller.web.texts import TONGUES, Tongue
 SESSION_COOKIE: Final = "__Host-loa"
 VISIT_COOKIE: Final = "__Host-loa-visit"
 TONGUE_COOKIE: Final = "__Host-loa-tongue"
-TOKEN_FIELD: Final = "form_token"
+TOKEN_FIELD: Final = "form_token"  # noqa: S105  a field's name
 _YEAR_S: Final = 31_536_000
 _SAFE: Final = frozenset({"GET", "HEAD"})
 

@@ -31,7 +31,7 @@ class Written(Struct, frozen=True, kw_only=True):
 
 
 def tidy(text: object) -> str:
-    """NFC, line ends as \\n, no other control characters, no space around."""
+    """NFC, plain line ends, no other control characters, no space around."""
     lines = unicodedata.normalize("NFC", str(text)).replace("\r\n", "\n").replace("\r", "\n")
     return "".join(letter for letter in lines if letter == "\n" or unicodedata.category(letter) not in {"Cc", "Cs"}).strip()
 

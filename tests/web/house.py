@@ -1,4 +1,4 @@
-"""A controller on real parts inside the test's own loop: database, signer, trust papers, nodes that report under their own keys."""
+"""A controller on real parts inside the test's own loop: database, signer, papers, nodes that report under their own keys."""
 
 import asyncio
 import secrets
@@ -24,10 +24,10 @@ from controller.reports import Received, Reports
 from controller.store import orders
 from controller.web.app import create_app
 from protocol import keys
-from protocol.documents import ChainLink, Key, Person, Power, Role
+from protocol.documents import ChainLink, Item, Key, Person, Power, Programme, ProgrammeBody, Role
 from protocol.envelope import digest_of, seal
 from protocol.messages import TYPES
-from protocol.reports import Alive, Held, OrderResult, PlayRecord, Receipt
+from protocol.reports import Alive, Held, OrderResult, PlayRecord
 from protocol.topics import topic
 from provisioning import ceremony, enrol
 
@@ -98,13 +98,18 @@ async def _trust(parts: Parts) -> None:
     for commune in COMMUNES:
         public = signer.new_service_key(parts.config.signer_folder, commune)
         button = "nut-trang"
-        powers = [Power(power="emergency", persons=(button,), classes=("emergency",), sound_max_s=600)]
+        people = (
+            Person(id=button, name="Nút khẩn cấp trên trang (khóa dịch vụ)", service=True),
+            Person(id="chu-tich", name="Chủ tịch UBND xã"),
+        )
+        powers = [Power(power="programme", persons=("chu-tich",), classes=("normal", "priority"))]
+        powers += [Power(power="emergency", persons=(button,), classes=("emergency",), sound_max_s=600)]
         powers += [Power(power=power, persons=(button,), sound_max_s=600) for power in ("stop", "exercise")]
         grant = ceremony.build_grant(
             area=commune,
             area_no=area_no(commune),
-            persons=(Person(id=button, name="Nút khẩn cấp trên trang (khóa dịch vụ)", service=True),),
-            keys=(Key(public=public, person=button),),
+            persons=people,
+            keys=(Key(public=public, person=button), Key(public=keys.public_hex(CHAIR), person="chu-tich")),
             powers=tuple(powers),
             until_ms=now_ms() + 365 * 86_400_000,
             now_ms=now_ms(),
@@ -183,6 +188,13 @@ class House:
         common |= {"purpose": "routine", "planned_ms": now_ms(), "ending": "played", "clock_state": "good"}
         await self.say(node, "receipt", plays=(PlayRecord(**(common | fields)),))
 
+    async def programme(self, commune: str, *items: Item) -> None:
+        """The chair signs what plays in a commune, from yesterday on."""
+        common = {"authority": commune, "area": commune, "area_no": area_no(commune), "seq": now_ms(), "purpose": "routine"}
+        span = {"subject": commune, "valid_from_ms": now_ms() - 86_400_000, "valid_until_ms": now_ms() + 30 * 86_400_000}
+        sealed = seal(Programme(**common, **span, body=ProgrammeBody(items=items)), [keys.sealer(CHAIR)])
+        await documents.submit(self.parts, SYSTEM, sealed)
+
     def browser(self) -> httpx.AsyncClient:
         """A browser without scripts."""
         transport = httpx.ASGITransport(app=create_app(self.parts))
@@ -197,7 +209,7 @@ async def house(master: Master, folder: Path) -> AsyncIterator[House]:
     parts = build(config)
     parts.broker.connected = True
     signing = asyncio.create_task(signer.serve(config))
-    while not config.signer_socket.exists():
+    while not config.signer_socket.exists():  # noqa: ASYNC110  a file has no event
         await asyncio.sleep(0.01)
     try:
         yield House(master, parts, Reports(parts))
@@ -215,7 +227,7 @@ async def served(parts: Parts, port: int = 0) -> AsyncIterator[str]:
     listener = bind_tcp("127.0.0.1", port)
     server = https_server(create_app(parts), parts.config.tls / "https.crt", parts.config.tls / "https.key")
     serving = asyncio.create_task(server.serve([listener]))
-    while not server.started:
+    while not server.started:  # noqa: ASYNC110  uvicorn tells it by a flag
         await asyncio.sleep(0.01)
     try:
         yield f"https://127.0.0.1:{listener.getsockname()[1]}"

@@ -31,7 +31,7 @@ async def test_a_template_fills_in_place_and_risk_and_is_refused_until_its_gaps_
     await person.open("/emergency/write?area=52.24076.002")
     form = {"area": "52.24076.002", "kind": "live", "risk": "4", "hazard": "flood", "body": "UBND xã Phú Túc", "repeats": "3"}
     await person.press("/emergency/write", do="template", **form)
-    text = re.search(r"<textarea id=\"text-vi\"[^>]*>(.*?)</textarea>", person.text, re.S).group(1)
+    text = re.search(r"<textarea id=\"text-vi\"[^>]*>(.*?)</textarea>", person.text, re.DOTALL).group(1)
     assert "buôn Mlah, xã Phú Túc" in text
     assert "cấp 4" in text
     await person.press("/emergency/write", do="review", text_vi=text, **form)

@@ -18,7 +18,11 @@ SCREENS = Path(__file__).parents[2] / "build" / "screens"
 SIZES = {"phone": (360, 740), "desk": (1280, 800)}
 LONGEST_MS = 20_000
 BUON_MLAH = "Cụm loa nhà rông Buôn Mlah"
-WIDER = "[...document.body.querySelectorAll('*')].filter(e => e.getBoundingClientRect().right > innerWidth + 1).map(e => e.outerHTML.slice(0, 90))"
+WIDER = """[...document.body.querySelectorAll('*')]
+    .filter(e => e.getBoundingClientRect().right > innerWidth + 1).map(e => e.outerHTML.slice(0, 90))"""
+SMALL = """[...document.querySelectorAll('a, button, summary, input:not([type=hidden])')].filter(e => {
+    const r = e.getBoundingClientRect(); return r.width && !e.matches('.skip, .card a') && r.height < 43 })
+    .map(e => e.outerHTML.slice(0, 80))"""
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 
 
@@ -219,11 +223,7 @@ async def test_stop_is_as_large_as_start_and_both_are_big_targets(house: House):
         stop = await seen.page.locator("summary.big.stop").bounding_box()
         assert stop["width"] >= start["width"]
         assert stop["height"] >= start["height"] >= 60
-        small = await seen.page.evaluate(
-            "[...document.querySelectorAll('a, button, summary, input:not([type=hidden])')].filter(e => { const r = e.getBoundingClientRect();"
-            " return r.width && !e.matches('.skip, .card a') && r.height < 43 }).map(e => e.outerHTML.slice(0, 80))"
-        )
-        assert small == []
+        assert await seen.page.evaluate(SMALL) == []
 
 
 async def test_without_scripts_an_emergency_is_started_and_stopped(house: House):

@@ -3,6 +3,7 @@
 import time
 
 from controller.actions import areas, emergencies
+from protocol.documents import Item, Relay, Variant
 from tests.web.browser import Officer, officer
 from tests.web.house import House, now_ms
 
@@ -158,3 +159,20 @@ async def test_a_controller_without_its_broker_says_so_on_every_page(house: Hous
     for path in ("/", "/emergency", "/stop"):
         await person.open(path)
         assert "lệnh chưa tới được cụm loa nào" in person.words
+
+
+async def test_a_programme_in_force_is_read_with_todays_times(house: House):
+    relay = Relay(url="https://radio.example.vn/vov1", max_s=900)
+    item = Item(
+        id="tin-sang",
+        title="Bản tin sáng <b>xã</b>",
+        class_="priority",
+        rrule="FREQ=DAILY;BYHOUR=5,17;BYMINUTE=30",
+        variants=(Variant(lang="vi", relay=relay), Variant(lang="jra", relay=relay)),
+    )
+    await house.programme("52.24076", item)
+    person = await officer(house)
+    await person.open("/programmes")
+    for words in ("Xã Phú Túc", "Bản tin sáng <b>xã</b>", "05:30, 17:30", "ưu tiên", "Việt, Jrai", "chu-tich"):
+        assert words in person.words
+    assert "<b>xã</b>" not in person.text

@@ -136,7 +136,8 @@ if (hold) {
     form.elements.held_ms.value = String(Math.round(performance.now() - beganMs));
     words.textContent = hold.dataset.sending;
     if (navigator.vibrate) navigator.vibrate(80);
-    form.requestSubmit();
+    if (form.requestSubmit) form.requestSubmit();
+    else form.submit();
   };
   const press = (event) => {
     if (beganMs || sent) return;
