@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
+from msgspec import structs
 
 from controller.cli import orders, resealing, watching
 from controller.cli.folder import StateFolder
@@ -18,7 +19,7 @@ from controller.cli.options import (
     StateOption,
     YesOption,
 )
-from controller.cli.orders import End, Target, Words
+from controller.cli.orders import End, Plan, Target, Words
 from controller.cli.sealing import open_hands
 from protocol.orders import ExerciseStart, ExerciseStop, Lift, Start, Stop, Text
 from provisioning.errors import InputRefused
@@ -95,7 +96,12 @@ def start(
         orders.show_plan(plan, kind, words)
     ask(f"Start this {kind}?", yes=yes)
     shape = ExerciseStart if exercise else Start
-    sent = orders.send(folder, plan, hands, lambda target: orders.start_payload(shape, words, target, plan))
+
+    def payload(target: Target, now: Plan) -> Start | ExerciseStart:
+        return orders.start_payload(shape, words, target, now)
+
+    sent = orders.send(folder, plan, hands, payload)
+    sent = structs.replace(sent, left_out=orders.left_out(words, plan))
     _tell(sent, plan, as_json=as_json, done="started")
     if watch and sent.via == "serve":
         watching.watch(folder, words.incident, as_json=as_json)
@@ -163,8 +169,8 @@ def _end(
         ask(f"Lift the silence in {names}?", yes=yes)
     said = unicodedata.normalize("NFC", reason)
 
-    def payload(target: Target) -> End:
-        return shape(**orders.common(target, plan, shape), incident=incident, reason=said)
+    def payload(target: Target, now: Plan) -> End:
+        return shape(**orders.common(target, now, shape), incident=incident, reason=said)
 
     sent = orders.send(folder, plan, hands, payload)
     _tell(sent, plan, as_json=as_json, done="lifted" if shape is Lift else "stopped")
@@ -173,6 +179,8 @@ def _end(
 def _tell(sent: orders.Sent, plan: orders.Plan, *, as_json: bool, done: str) -> None:
     for sentence in sent.unknown:
         warn(sentence, style="bold yellow")
+    if sent.left_out:
+        warn(orders.without(sent.left_out), style="bold red")
     if as_json:
         print_json(sent)
         return

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Literal
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from controller.actions.views import IncidentView, MediaView, OrderContext
 from controller.cli.folder import StateFolder
@@ -22,6 +22,8 @@ from provisioning.terminal import print_lines, warn
 End = Stop | Lift | ExerciseStop
 INCIDENT: Final = re.compile(r"[0-9a-f]{16}")
 CONTEXT_PATH: Final = "/v1/orders/context"
+MAX_NONCES: Final = 256
+STARTS: Final = ("emergency", "exercise")
 
 
 class Words(Struct, frozen=True, kw_only=True):
@@ -50,23 +52,24 @@ class Target(Struct, frozen=True, kw_only=True):
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """Where an order goes, and what serve said (or that it was silent)."""
+    """Where an order goes, and what serve said (or that it was silent). `media` None: there was no library to look in."""
 
     targets: tuple[Target, ...]
     power: str
     highest_seq: int
     silence: str | None
     trust: Trust | None
-    media: tuple[MediaView, ...] = ()
+    media: tuple[MediaView, ...] | None = None
 
 
 class Sent(Struct, frozen=True, kw_only=True):
-    """What became of an act: through which way, serve's views, and what could not be known."""
+    """What became of an act: through which way, serve's views, what could not be known, and recordings that did not go along."""
 
     incident: str | None
     via: Literal["serve", "broker"]
     seqs: tuple[int, ...]
     unknown: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
     views: tuple[IncidentView, ...] = ()
 
 
@@ -94,19 +97,43 @@ def plan(folder: StateFolder, areas: Sequence[str], power: str, hands: Sequence[
     try:
         with Link(folder.socket, wait_s=URGENT_S) as link:
             contexts = [link.get(CONTEXT_PATH, OrderContext, area=area) for area in areas]
-            media = tuple(link.get("/v1/media", list[MediaView])) if power in ("emergency", "exercise") else ()
+            media = tuple(link.get("/v1/media", list[MediaView])) if power in STARTS else ()
     except ServeSilent as silent:
         return _plan_alone(folder, areas, power, hands, authority, trust, str(silent))
     check_clock(contexts[-1].now_ms)
     targets = []
     for context in contexts:
         chain = [link.area for link in context.chain] or [context.area]
-        chosen = choose_authority(authority, chain, power, hands, trust)
-        targets.append(
-            Target(area=context.area, area_no=context.area_no, authority=chosen, nodes=context.nodes, nonces=context.nonces[:256])
-        )
+        targets.append(_target(context, choose_authority(authority, chain, power, hands, trust)))
     highest = max(context.highest_seq for context in contexts)
     return Plan(targets=tuple(targets), power=power, highest_seq=highest, silence=None, trust=trust, media=media)
+
+
+def _target(context: OrderContext, authority: str) -> Target:
+    return Target(
+        area=context.area,
+        area_no=context.area_no,
+        authority=authority,
+        nodes=context.nodes,
+        nonces=context.nonces[:MAX_NONCES],
+    )
+
+
+def _at_signing(folder: StateFolder, plan: Plan) -> Plan:
+    """The plan again, now that the person has read it and said yes: that may have taken long. Raises InputRefused.
+
+    The clocks are compared once more, since the order is dated now; newer orders and nonces count too.
+    """
+    if plan.silence is not None:
+        return plan
+    try:
+        with Link(folder.socket, wait_s=URGENT_S) as link:
+            contexts = [link.get(CONTEXT_PATH, OrderContext, area=target.area) for target in plan.targets]
+    except ServeSilent as silent:
+        return structs.replace(plan, silence=str(silent))
+    check_clock(contexts[-1].now_ms)
+    targets = tuple(_target(context, target.authority) for context, target in zip(contexts, plan.targets, strict=True))
+    return structs.replace(plan, targets=targets, highest_seq=max(context.highest_seq for context in contexts))
 
 
 def _plan_alone(
@@ -138,13 +165,29 @@ def show_plan(plan: Plan, kind: str, words: Words) -> None:
     """What is about to be said, and where."""
     lines = [("order", kind), ("risk", str(words.risk)), ("issued by", words.issuing_body)]
     lines += [(f"text {each.lang}", each.text) for each in words.text]
-    lines += [("recording", each) for each in words.clips]
+    lines += [("recording", each + (" (LEFT OUT)" if plan.media is None else "")) for each in words.clips]
     for target in plan.targets:
         nodes = "nodes: not known" if target.nodes is None else f"nodes: {target.nodes}"
         lines.append(("where", f"{target.area} ({nodes}), signed under {target.authority}"))
     print_lines(lines)
     if plan.silence:
         warn(f"{plan.silence}. The order will go STRAIGHT TO THE BROKER.", style="bold red")
+    if lost := left_out(words, plan):
+        warn(without(lost), style="bold red")
+
+
+def left_out(words: Words, plan: Plan) -> tuple[str, ...]:
+    """The recordings that were named and cannot go along, for want of a library."""
+    return words.clips if plan.media is None else ()
+
+
+def without(lost: Sequence[str]) -> str:
+    """The sentence about recordings that do not go along."""
+    names = ", ".join(repr(each) for each in lost)
+    return (
+        f"RECORDING LEFT OUT: {names}. Without serve there is no library to look it up in, so nodes speak the written text "
+        "alone, and only in languages that they can speak. When serve is back, give the order again with --incident and --clip"
+    )
 
 
 def common(target: Target, plan: Plan, shape: type[AnyOrder]) -> dict[str, Any]:
@@ -173,9 +216,9 @@ def start_payload(shape: type[Start | ExerciseStart], words: Words, target: Targ
 
 
 def _clips(words: Words, plan: Plan) -> tuple[Clip, ...]:
-    """The recordings named, looked up in the library; without serve there is none to look in. Raises InputRefused."""
-    if plan.silence is not None:
-        if not words.text:
+    """The recordings named, looked up in the library; without a library they are left out. Raises InputRefused."""
+    if plan.media is None:
+        if words.clips and not words.text:
             raise InputRefused(f"{plan.silence}. A recording cannot be named without it: give the words with --text-vi")
         return ()
     purpose: Purpose = "exercise" if words.exercise else "live"
@@ -199,11 +242,12 @@ def find_media(library: Sequence[MediaView], name: str) -> MediaView:
     return found[0]
 
 
-def send(folder: StateFolder, plan: Plan, hands: Sequence[Hand], payload: Callable[[Target], AnyOrder]) -> Sent:
+def send(folder: StateFolder, plan: Plan, hands: Sequence[Hand], payload: Callable[[Target, Plan], AnyOrder]) -> Sent:
     """Seal for each area and send: to serve, or straight to the broker when it is silent. Raises InputRefused."""
+    plan = _at_signing(folder, plan)
     letters = []
     for target in plan.targets:
-        order = payload(target)
+        order = payload(target, plan)
         raw = close(order, hands)
         if wrong := objection(order, raw, hands, plan.trust):
             raise InputRefused(f"every node of {target.area} would refuse this order, so it was not sent: {wrong}")

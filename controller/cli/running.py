@@ -81,9 +81,9 @@ def init(
 
 def serve(
     *,
-    broker_port: Annotated[int | None, typer.Option(help="Instead of [broker] port of loa.toml.")] = None,
-    https_port: Annotated[int | None, typer.Option(help="Instead of [https] port of loa.toml; 0: any free one.")] = None,
-    bind: Annotated[str | None, typer.Option(help="Instead of [https] bind of loa.toml.")] = None,
+    broker_port: Annotated[int | None, typer.Option(help=r"Instead of \[broker] port of loa.toml.")] = None,
+    https_port: Annotated[int | None, typer.Option(help=r"Instead of \[https] port of loa.toml; 0: any free one.")] = None,
+    bind: Annotated[str | None, typer.Option(help=r"Instead of \[https] bind of loa.toml.")] = None,
     state: StateOption = DEFAULT_STATE,
 ) -> NoReturn:
     """Run the controller: page, broker link, and the socket that `loa` talks to."""

@@ -1,6 +1,7 @@
 """`loa` end to end: a real serve, a real broker, real key files; the refused changes nothing, the missed is taken up."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from loa_office import COMMUNE, PASSPHRASE, SETTLEMENT, Office
+from loa_office import COMMUNE, LOA, PASSPHRASE, SETTLEMENT, Office
 
 TEXT = "Nước sông Ba lên nhanh, bà con lên nhà văn hóa ngay."
 START = ("emergency", "start", "--area", SETTLEMENT, "--text-vi", TEXT, "--risk", "4", "--body", "UBND xã Phú Túc", "--yes")
@@ -191,6 +192,29 @@ def test_a_clock_over_a_minute_off_signs_nothing(running: Office):
     assert said.code == 1
     assert "clock is" in said.err
     assert "ahead of the server's" in said.err
+    assert running.loa("emergency", "watch", "--once").code == 1
+
+
+def test_a_clock_that_went_wrong_while_the_officer_read_signs_nothing(running: Office, tmp_path: Path):
+    """The question waits for an hour or a second alike: what is dated is checked when it is dated."""
+    wrong_by = tmp_path / "clock"
+    wrong_by.write_text("+0s\n")
+    preload = subprocess.run(["faketime", "-f", "+0s", "printenv", "LD_PRELOAD"], capture_output=True, text=True, check=True)
+    clock = {"LD_PRELOAD": preload.stdout.strip(), "FAKETIME_TIMESTAMP_FILE": str(wrong_by), "FAKETIME_NO_CACHE": "1"}
+    words = [word for word in (*LOA, *START, *key(running, "chu-tich")) if word != "--yes"]
+    ours, theirs = os.openpty()
+    with subprocess.Popen(words, env=running.env | clock, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        assert child.stderr is not None
+        asked = b""
+        while b"Start this" not in asked:
+            asked += os.read(child.stderr.fileno(), 4096)
+        wrong_by.write_text("-90s\n")
+        os.write(ours, b"y\n")
+        _out, err = child.communicate(timeout=60)
+    os.close(ours)
+    os.close(theirs)
+    assert child.returncode == 1
+    assert "s behind the server's: nothing was signed" in err.decode()
     assert running.loa("emergency", "watch", "--once").code == 1
 
 

@@ -73,6 +73,7 @@ async def test_a_start_reaches_the_broker_sealed_and_not_retained(office):
         message = await asyncio.wait_for(heard.get(), 20)
     order = opened(office, message).payload
     assert sent["via"] == "broker"
+    assert sent["left_out"] == []
     assert "SENT WITHOUT SERVE" in said.err
     assert "which nodes are online" in said.err
     assert (order.text[0].text, order.area, order.authority, order.incident) == (TEXT, SETTLEMENT, COMMUNE, sent["incident"])
@@ -108,6 +109,23 @@ async def test_a_serve_that_fails_by_its_own_fault_is_passed_by(office):
         await asyncio.wait_for(heard.get(), 20)
     assert said.json()["via"] == "broker"
     assert "serve failed" in said.err
+
+
+async def test_a_recording_that_cannot_be_looked_up_is_left_out_loudly(office):
+    office.trusted()
+    office.broker()
+    clips = ("--clip", "còi báo lũ", "--clip", "jra=Lũ bằng tiếng Jrai")
+    async with listening(office) as heard:
+        sent = await loa(office, *START, *clips, *key(office, "chu-tich"), "--json")
+        first = await asyncio.wait_for(heard.get(), 20)
+        read = await loa(office, *START, *clips, *key(office, "chu-tich"))
+    order = opened(office, first).payload
+    assert (order.clips, order.text[0].text) == ((), TEXT)
+    assert sent.json()["left_out"] == ["còi báo lũ", "jra=Lũ bằng tiếng Jrai"]
+    for said in (sent, read):
+        assert "RECORDING LEFT OUT: 'còi báo lũ', 'jra=Lũ bằng tiếng Jrai'" in said.err
+    assert read.out.count("(LEFT OUT)") == 2
+    assert read.err.index("RECORDING LEFT OUT") < read.err.index("SENT WITHOUT SERVE")
 
 
 async def test_a_stop_is_retained_for_those_who_come_later(office):
