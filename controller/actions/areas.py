@@ -1,5 +1,7 @@
 """The tree of areas, as people search it and add settlements to it."""
 
+from msgspec import structs
+
 from controller import area_tree
 from controller.actions.views import Added, AreaView, GroupView, LinkView
 from controller.core.world import AreaKnown, World
@@ -101,8 +103,11 @@ async def add_settlements(parts: Parts, who: Actor, text: str, *, dry_run: bool 
         notes.note(tx, at_ms=now_ms, actor=who.name, via=who.via, act="areas.add", what=what)
 
     await parts.database.run(store)
-    for area in (*fresh, *renamed):
+    for area in fresh:
         world.take_area(area)
+    for area in renamed:
+        before = world.areas[area.id]
+        world.take_area(structs.replace(area, old_names=tuple(dict.fromkeys((*before.old_names, before.name)))))
     write_areas(parts.config.state / "areas.json", sorted(world.areas.values(), key=lambda area: area.id))
     parts.live.changed("reload")
     return Added(added=len(fresh), changed=len(renamed))

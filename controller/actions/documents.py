@@ -3,7 +3,7 @@
 import asyncio
 from functools import partial
 
-import msgspec
+from msgspec import Struct, structs
 
 from controller.actions import orders
 from controller.actions.views import DocumentContext, DocumentView
@@ -24,7 +24,7 @@ from protocol.seen import Slot
 from protocol.trust import Trust
 
 
-class _Taken(msgspec.Struct, frozen=True):
+class _Taken(Struct, frozen=True):
     """What a transaction did: what came into force, what fell out of it."""
 
     digest: str
@@ -42,6 +42,8 @@ async def submit(parts: Parts, who: Actor, raw: bytes) -> DocumentView:
     except ProtocolError as error:
         await orders.refuse(parts, error, "posted", claim.digest if claim else "")
         raise Refused(f"this document was refused ({error.code}): {error}", code=error.code, status=422) from error
+    if not taken.standing:
+        return structs.replace(await one(parts, taken.digest), fresh=False)
     _apply(parts, taken)
     return await one(parts, taken.digest)
 

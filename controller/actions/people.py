@@ -178,6 +178,22 @@ async def change_password(parts: Parts, name: str, old: str, new: str) -> Sessio
     return await _open(parts, person or first.person)
 
 
+async def shut_out(parts: Parts, who: Actor, name: str, *, disabled: bool = True) -> None:
+    """End somebody's access at once, or give it back."""
+    now_ms = parts.now_ms()
+    act = "people.disable" if disabled else "people.enable"
+
+    def store(tx: Transaction) -> bool:
+        if people.find(tx, name) is None:
+            return False
+        people.set_disabled(tx, name, disabled=disabled)
+        notes.note(tx, at_ms=now_ms, actor=who.name, via=who.via, act=act, what=name)
+        return True
+
+    if not await parts.database.run(store):
+        raise Refused(f"there is no person `{name}` here: see `loa people list`", code="unknown-person", status=404)
+
+
 async def set_lang(parts: Parts, name: str, lang: str) -> None:
     """The language that a person reads."""
     await parts.database.run(lambda tx: people.set_lang(tx, name, lang))

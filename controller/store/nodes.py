@@ -78,6 +78,8 @@ def take_hello(tx: Transaction, hello: Hello) -> NodeState | None:
     known = state_of(tx, hello.node)
     if known is None:
         return None
+    # a node that never did anything is new; the same word from one that did means that its memory is gone
+    lost = hello.amnesia and (known.amnesia or known.records_upto > 0 or known.boot_count > hello.boot_count)
     values: dict[str, Any] = {
         "nonce": hello.nonce,
         "previous_nonce": hello.previous_nonce,
@@ -85,7 +87,7 @@ def take_hello(tx: Transaction, hello: Hello) -> NodeState | None:
         "troubles": msgspec.json.encode(hello.troubles).decode(),
         "version": hello.version,
         "missing_media": hello.missing_media,
-        "amnesia": hello.amnesia,
+        "amnesia": lost,
         "records_first": max(hello.first_record_id, 1),
     }
     if hello.amnesia and hello.last_record_id < known.records_upto:

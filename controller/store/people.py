@@ -64,6 +64,11 @@ def set_failures(tx: Transaction, name: str, failures: int, blocked_until_ms: in
     tx.execute(update(users).where(users.c.name == name).values(failures=failures, blocked_until_ms=blocked_until_ms))
 
 
+def set_disabled(tx: Transaction, name: str, *, disabled: bool) -> None:
+    """Shut a person out, or let them in again."""
+    tx.execute(update(users).where(users.c.name == name).values(disabled=disabled))
+
+
 def set_lang(tx: Transaction, name: str, lang: str) -> None:
     """The language that a person reads."""
     tx.execute(update(users).where(users.c.name == name).values(lang=lang))

@@ -297,6 +297,20 @@ async def post_reset(request: Asked, name: str) -> Response[bytes]:
     return _json(await people.reset(_parts(request), _who(request), name))
 
 
+@post("/v1/people/{name:str}/disable")
+async def post_disable(request: Asked, name: str) -> Response[bytes]:
+    """End somebody's access."""
+    await people.shut_out(_parts(request), _who(request), name)
+    return _json({})
+
+
+@post("/v1/people/{name:str}/enable")
+async def post_enable(request: Asked, name: str) -> Response[bytes]:
+    """Give it back."""
+    await people.shut_out(_parts(request), _who(request), name, disabled=False)
+    return _json({})
+
+
 @get("/v1/plays")
 async def get_plays(
     request: Asked, node: str | None = None, since_ms: int = 0, until_ms: int | None = None, limit: int = 500
@@ -347,6 +361,8 @@ routes: Final[list[ControllerRouterHandler]] = [
     get_people,
     post_person,
     post_reset,
+    post_disable,
+    post_enable,
     get_plays,
     get_refusals,
     get_audit,

@@ -71,6 +71,7 @@ class Headquarters:
         self.people = {name: keys.new_key() for name in ("chair", "deputy", "officer", "second")}
         self.service = {area: new_service_key(self.state / "signer", area) for area in (PHU_TUC, IA_DREH)}
         self.last_seq = 0
+        self.sealed_bytes: list[bytes] = []
         self.running: dict[str, subprocess.Popen] = {}
         self.http = httpx.Client(
             transport=httpx.HTTPTransport(uds=str(self.state / "run" / "loa.sock")), base_url="http://loa", timeout=20
@@ -111,16 +112,16 @@ class Headquarters:
         self._spawn(
             "signer", sys.executable, "-c", f"from controller.cli import app; app(['signer','--state',{str(self.state)!r}])"
         )
-        wait((self.state / "run" / "signer.sock").exists, "the signer's socket is there")
+        wait(lambda: self._listens("signer.sock"), "the signer listens")
 
     def start_serve(self) -> None:
         self._spawn("serve", sys.executable, "-m", "controller", "--state", str(self.state))
-        wait(self._listens, "serve listens")
+        wait(lambda: self._listens("loa.sock"), "serve listens")
         wait(lambda: self.status().broker_connected if "broker" in self.running else self.status(), "serve is linked")
 
-    def _listens(self) -> bool:
+    def _listens(self, name: str) -> bool:
         with socket.socket(socket.AF_UNIX) as probe:
-            return probe.connect_ex(str(self.state / "run" / "loa.sock")) == 0
+            return probe.connect_ex(str(self.state / "run" / name)) == 0
 
     def start(self) -> None:
         self.start_broker()
@@ -296,7 +297,8 @@ class Headquarters:
         return Lift(**self.common(area, None, "live"), incident=incident)
 
     def sealed(self, payload, *names: str) -> bytes:
-        return seal(payload, self.sealers(*(names or ("officer",))))
+        self.sealed_bytes.append(seal(payload, self.sealers(*(names or ("officer",)))))
+        return self.sealed_bytes[-1]
 
     def station(self, area: str = PHU_TUC, *, prev: str | None = None, **body) -> Station:
         hours = (Hours(days=("MO", "TU", "WE", "TH", "FR", "SA", "SU"), from_min=0, to_min=1440),)
