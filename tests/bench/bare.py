@@ -14,8 +14,8 @@ import aiomqtt
 
 from controller import ca
 from tests.bench.measure import ms
+from tests.bench.office import Office
 from tests.bench.place import ROOT, Options
-from tests.commune import Commune
 
 TOPIC = "loa/1/area/{name}/order/bare"
 NUMBER_BYTES = 8
@@ -29,8 +29,8 @@ def name_of(number: int) -> str:
 class Bare:
     """The publisher here, the subscribers in a process of their own where the nodes are."""
 
-    def __init__(self, commune: Commune, subscribers: int, options: Options) -> None:
-        self._commune = commune
+    def __init__(self, office: Office, subscribers: int, options: Options) -> None:
+        self._office = office
         self._count = subscribers
         self._across = options.across
         self._sent_ns: dict[int, int] = {}
@@ -40,10 +40,10 @@ class Bare:
 
     async def __aenter__(self) -> Self:
         for number in range(self._count):
-            self._commune.issue(name_of(number))
-        cert, key = self._commune.issue("operator-test")
-        words = [*self._across, sys.executable, "-m", "tests.bench.bare", "--host", self._commune.host]
-        words += ["--port", str(self._commune.port), "--folder", str(cert.parent), "--ca", str(self._commune.ca_file)]
+            folder = self._office.issue(name_of(number))[0].parent
+        name, cert, key = self._office.operator()
+        words = [*self._across, sys.executable, "-m", "tests.bench.bare", "--host", self._office.host]
+        words += ["--port", str(self._office.port), "--folder", str(folder), "--ca", str(self._office.ca_file)]
         words += ["--subscribers", str(self._count)]
         self._child = await asyncio.create_subprocess_exec(*words, stdout=asyncio.subprocess.PIPE, cwd=ROOT)
         assert self._child.stdout is not None
@@ -51,11 +51,11 @@ class Bare:
         self._reader = asyncio.create_task(self._read(self._child.stdout))
         self._client = await self._open.enter_async_context(
             aiomqtt.Client(
-                self._commune.host,
-                self._commune.port,
-                identifier="operator-test",
+                self._office.host,
+                self._office.port,
+                identifier=name,
                 protocol=aiomqtt.ProtocolVersion.V5,
-                tls_context=ca.client_context(self._commune.ca_file, cert, key),
+                tls_context=ca.client_context(self._office.ca_file, cert, key),
             )
         )
         return self

@@ -6,7 +6,9 @@ import asyncio
 
 from tests.bench.measure import Figure, judge, ms
 from tests.bench.place import Options, say
-from tests.bench.town import Town, order_topic, town
+from tests.bench.standin import StandIn
+from tests.bench.town import Town, standin_town
+from tests.commune import order_topic
 
 GOAL_MS = 40
 AMPLIFIER_MS = 500
@@ -15,7 +17,7 @@ PAUSE_S = 5.6
 """A sound of one second, the amplifier's linger of two and its start of a half: then the node is idle and cold again."""
 
 
-async def _measure(there: Town, count: int) -> tuple[list[float], int]:
+async def _measure(there: Town[StandIn], count: int) -> tuple[list[float], int]:
     """Hand sealed orders to one node after the other; the clock starts before the first byte leaves."""
     loop = asyncio.get_running_loop()
     delays_ms: list[float] = []
@@ -23,7 +25,7 @@ async def _measure(there: Town, count: int) -> tuple[list[float], int]:
 
     async def one(node: str) -> None:
         order = there.site.order(node, sound_max_s=1)
-        raw = there.commune.seal_as(order)
+        raw = there.site.commune.seal_as(order)
         sending = asyncio.create_task(there.first(node, 0))
         at_ns = await there.site.hand(order_topic(order), raw)
         first = await sending
@@ -42,9 +44,10 @@ async def _measure(there: Town, count: int) -> tuple[list[float], int]:
 
 
 async def _case(options: Options, name: str, extra_ms: float, *, delay_ms: int = 0, amplifier: str = "none") -> Figure:
-    say(name)
+    say(f"node's share{name}")
     arguments = ("--store-delay-ms", str(delay_ms)) if delay_ms else ()
-    async with town(options, NODES, amplifier=amplifier, arguments=arguments) as there:
+    async with standin_town(options, NODES, amplifier=amplifier, arguments=arguments) as there:
+        await there.start_all()
         delays_ms, lost = await _measure(there, options.count(200, 16))
     note = "from before the publisher's write to the broker, so with the broker's forward"
     return judge(f"bytes in to first sample{name}", delays_ms, goal=GOAL_MS + extra_ms, lost=lost, note=note)

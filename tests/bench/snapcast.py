@@ -90,11 +90,15 @@ async def _feed(pipe: int) -> None:
         await asyncio.sleep(max(0.0, began_s + sent * BLOCK_S - loop.time()))
 
 
-async def spreads_ms(folder: Path, count: int) -> list[float]:
-    """How far apart two clients begin the same burst."""
+def _pipe(folder: Path) -> int:
     folder.mkdir()
     os.mkfifo(folder / "in.fifo")
-    pipe = os.open(folder / "in.fifo", os.O_RDWR | os.O_NONBLOCK)
+    return os.open(folder / "in.fifo", os.O_RDWR | os.O_NONBLOCK)
+
+
+async def spreads_ms(folder: Path, count: int) -> list[float]:
+    """How far apart two clients begin the same burst."""
+    pipe = _pipe(folder)
     found: list[float] = []
     try:
         async with Ear([folder / "1.fifo", folder / "2.fifo"]) as ear, _programs(folder):

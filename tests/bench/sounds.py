@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import asyncio
 import math
 import shutil
 import subprocess
@@ -28,6 +29,12 @@ class Sound(Struct, frozen=True):
     onset_ms: float
 
 
+def _onset_ms(path: Path) -> float:
+    words = ["ffmpeg", "-v", "error", "-i", str(path), "-f", "s16le", "-ac", "1", "-ar", str(RATE), "-"]
+    samples = np.frombuffer(subprocess.run(words, check=True, capture_output=True).stdout, "<i2").astype(np.int32)
+    return int((np.abs(samples) >= LOUD).argmax()) * 1000 / RATE
+
+
 async def tone(folder: Path) -> Sound:
     """A tone through the product's own preparation; its onset is measured on what a decoder gives."""
     source = folder / "tone.wav"
@@ -40,11 +47,8 @@ async def tone(folder: Path) -> Sound:
     library.mkdir()
     prepared = await media.prepare(source, library)
     path = media.path_of(library, prepared.sha256)
-    words = ["ffmpeg", "-v", "error", "-i", str(path), "-f", "s16le", "-ac", "1", "-ar", str(RATE), "-"]
-    samples = np.frombuffer(subprocess.run(words, check=True, capture_output=True).stdout, "<i2").astype(np.int32)
-    onset = int((np.abs(samples) >= LOUD).argmax())
     named = Media(sha256=prepared.sha256, bytes=prepared.bytes, samples=prepared.samples)
-    return Sound(path, named, onset * 1000 / RATE)
+    return Sound(path, named, await asyncio.to_thread(_onset_ms, path))
 
 
 def plant(sound: Sound, node_folder: Path) -> None:

@@ -6,8 +6,9 @@ import asyncio
 import random
 
 from tests.bench.measure import Figure, judge, ms
+from tests.bench.office import Office
 from tests.bench.place import Options
-from tests.bench.town import HEAR_S, Town, town
+from tests.bench.town import HEAR_S, Town, office_town
 
 GOAL_MS = 100
 NODES = 8
@@ -16,7 +17,7 @@ EARLIEST_S, LATEST_S = 0.2, 1.5
 """Within the chime of 1.86 s: a STOP between two words would look faster than it is."""
 
 
-async def _one(there: Town, node: str, wait_s: float, silences_ms: list[float]) -> None:
+async def _one(there: Town[Office], node: str, wait_s: float, silences_ms: list[float]) -> None:
     asked = await there.site.confirm(node, sound_max_s=5)
     first = await there.first(node, asked.at_ns, HEAR_S)
     if first is None:
@@ -34,7 +35,8 @@ async def run(options: Options) -> list[Figure]:
     chance = random.Random(1)
     silences_ms: list[float] = []
     loop = asyncio.get_running_loop()
-    async with town(options, NODES) as there:
+    async with office_town(options, NODES) as there:
+        await there.start_all()
         tasks = []
         began_s = loop.time()
         for number in range(count):

@@ -17,7 +17,8 @@ from tests.bench.measure import Figure, Limit, judge, ms
 from tests.bench.place import Options, say
 from tests.bench.plainvlc import PlainVlc
 from tests.bench.sounds import Sound, plant, tone
-from tests.bench.town import Town, start_all, town
+from tests.bench.standin import StandIn
+from tests.bench.town import Town, standin_town
 
 IDLE_MS, BUSY_MS, SPREAD_MS = 5, 20, 20
 EVERY_S = 3
@@ -57,7 +58,7 @@ def items(at_s: Sequence[int], sound: Sound) -> list[Item]:
     ]
 
 
-async def _one(there: Town, peer: PlainVlc, at_s: int, sound: Sound, errors: Errors) -> None:
+async def _one(there: Town[StandIn], peer: PlainVlc, at_s: int, sound: Sound, errors: Errors) -> None:
     """One planned second: our nodes at it, the peer 1.5 s later."""
     apart_ns = time.time_ns() - time.monotonic_ns()
     due_ns = at_s * 1_000_000_000 - apart_ns
@@ -75,7 +76,7 @@ async def _one(there: Town, peer: PlainVlc, at_s: int, sound: Sound, errors: Err
         errors.peer_ms.append(abs(late_ms - sound.onset_ms))
 
 
-async def _plan(there: Town, count: int, sound: Sound) -> Errors:
+async def _plan(there: Town[StandIn], count: int, sound: Sound) -> Errors:
     errors = Errors()
     at_s = instants(int(time.time()) + LEAD_S, count)
     await there.site.rule(items(at_s, sound))
@@ -91,10 +92,10 @@ async def run(options: Options) -> list[Figure]:
     """Planned starts idle, then the same beside a process that keeps one core busy, then Snapcast's two clients."""
     count = options.count(100, 10)
     sound = await tone(options.folder)
-    async with town(options, 2, started=False) as there:
-        for node in there.nodes:
-            plant(sound, there.commune.nodes[node].parent)
-        await start_all(there)
+    async with standin_town(options, 2) as there:
+        for folder in there.folders.values():
+            plant(sound, folder.parent)
+        await there.start_all()
         idle = await _plan(there, count, sound)
         say("one core busy")
         spinner = await asyncio.create_subprocess_exec(sys.executable, "-c", "while True: pass")
