@@ -23,7 +23,7 @@ FOLDER = Path("build/demo")
 BIRTH_DEADLINE_S = 30
 BULLETIN_AFTER_S = 8.0
 EMERGENCY_AFTER_S = 5.0
-STOP_AFTER_S = 9.0
+STOP_AFTER_S = 4.0
 SETTLE_S = 2.0
 TIME_ZONE_S = 7 * 3600
 console = Console()
@@ -122,14 +122,15 @@ class Demo:
         transport = httpx.HTTPTransport(uds=str(self.stage.state / "run" / "loa.sock"))
         with httpx.Client(transport=transport, base_url="http://loa", timeout=10) as client:
             answer = client.request(method, path, **content)
-            answer.raise_for_status()
+            if answer.is_error:
+                raise StageFailed(f"{method} {path}: {answer.status_code} {answer.text[:500]}")
             return answer.json()
 
     def _until(self, happened: Any, what: str) -> None:
         deadline = time.monotonic() + BIRTH_DEADLINE_S
         while time.monotonic() < deadline:
             self.processes.check()
-            with contextlib.suppress(httpx.HTTPError, OSError):
+            with contextlib.suppress(httpx.HTTPError, OSError, StageFailed):
                 if happened():
                     return
             time.sleep(0.1)
@@ -140,9 +141,12 @@ class Demo:
             words.NODES
         )
 
-    def _is_well(self, node: str) -> bool:
+    def _ailment(self, node: str) -> str:
+        """What is wrong with a node as the controller sees it; nothing when it could sound."""
         views = [view for view in self._api("GET", "/v1/nodes") if view["id"] == node]
-        return bool(views) and views[0]["online"] == "online" and views[0]["severity"] == 0
+        if not views or views[0]["online"] != "online":
+            return "not there"
+        return ", ".join(reason["en"] for reason in views[0]["reasons"] if reason["severity"] > 1)
 
     def live_a_day(self, sha256: str) -> judge.Day:
         """A bulletin at its time, an emergency for one settlement in the middle of it, a STOP."""
@@ -154,7 +158,7 @@ class Demo:
         with step("Emergency for one settlement: draft, then the deliberate second act"):
             request = {
                 "areas": [words.NODES[0][1]],
-                "texts": [["vi", words.EMERGENCY]],
+                "texts": [{"lang": "vi", "text": words.EMERGENCY}],
                 "risk": 3,
                 "issuing_body": words.ISSUING_BODY,
                 "repeats": 3,
@@ -166,12 +170,19 @@ class Demo:
         with step("STOP, signed by the officer's own key (loa emergency stop)"):
             signer = ("--key", stage.key(words.OFFICER[0]), "--passphrase-file", stage.passphrase)
             stage.loa("emergency", "stop", "--incident", incident["incident"], *signer, "--yes")
-            stopped_ms = now_ms()
+        stopped_ms = self._stop_ms(incident["incident"])
         bulletin = next((stage.state / "media").glob(f"*/{sha256}.mka"))
         with step("Waiting for the bulletin to end in the other settlement"):
             length_ms = len(judge.decode(bulletin)) / judge.RATE * 1000
             self._sleep_until(max(planned_ms + length_ms, stopped_ms) + (SETTLE_S + 1.5) * 1000)
         return judge.Day(bulletin, planned_ms, confirmed_ms, stopped_ms)
+
+    def _stop_ms(self, incident: str) -> float:
+        """When the STOP was given: the instant at which it reached the controller."""
+        stops = [entry for entry in self._api("GET", "/v1/audit") if entry["act"] == "order.stop" and entry["object"] == incident]
+        if not stops:
+            raise StageFailed(f"the controller's log knows no STOP of incident {incident}")
+        return float(stops[0]["at_ms"])
 
     def _sleep_until(self, at_ms: float) -> None:
         while now_ms() < at_ms:
@@ -180,27 +191,29 @@ class Demo:
 
     def table(self, day: judge.Day) -> bool:
         """Print what was heard; returns whether all of it is right."""
-        names = tuple(f"{name} ({settlement})" for name, settlement in words.NODES)
+        names = tuple(name for name, _settlement in words.NODES)
         wavs = tuple(self.stage.folder / f"node-{number + 1}.wav" for number in range(len(names)))
-        rows = judge.judge(names, wavs, day, third_alive=self._is_well(self.stage.nodes[2]))  # type: ignore[arg-type]  # three of each
+        rows = judge.judge(names, wavs, day, third_ailment=self._ailment(self.stage.nodes[2]))  # type: ignore[arg-type]  # three of each
         shown = Table(title="What was heard, judged from the recordings")
-        for column in ("node", "what", "when", "start error", "confirm to sound", "level", "", ""):
-            shown.add_column(column, justify="right" if column in ("start error", "confirm to sound", "level") else "left")
+        for column in ("node", "what", "when", "start\nerror ms", "confirm to\nsound ms", "level\ndBFS", "", ""):
+            shown.add_column(column, justify="right" if "\n" in column else "left")
         for row in rows:
             shown.add_row(
                 row.node,
                 row.what,
                 local(row.at_ms) if row.at_ms is not None else "",
-                f"{row.start_error_ms:+.1f} ms" if row.start_error_ms is not None else "",
-                f"{row.confirm_to_sound_ms:.0f} ms" if row.confirm_to_sound_ms is not None else "",
-                f"{row.level_dbfs:.1f} dBFS" if row.level_dbfs is not None else "",
+                f"{row.start_error_ms:+.1f}" if row.start_error_ms is not None else "",
+                f"{row.confirm_to_sound_ms:.0f}" if row.confirm_to_sound_ms is not None else "",
+                f"{row.level_dbfs:.1f}" if row.level_dbfs is not None else "",
                 "[green]✓[/]" if row.right else "[red]✗[/]",
                 row.remark,
             )
         console.print(shown)
         address, name, password = self.page
         console.print(f"Page: [bold]{address}[/]   name: [bold]{name}[/]   first password: [bold]{password}[/]")
-        console.print(f"Recordings: {self.stage.folder}/node-*.wav (this browser warns: the certificate is of the demo's own CA)")
+        console.print(
+            f"Recordings: {self.stage.folder}/node-*.wav (the browser will warn: the certificate is of the demo's own CA)"
+        )
         return all(row.right for row in rows)
 
     def stay(self) -> None:

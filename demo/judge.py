@@ -148,11 +148,12 @@ def emergency(name: str, recording: Recording, day: Day) -> Row:
 
 
 def stop(name: str, recording: Recording, day: Day) -> Row:
-    """Nothing is heard any more from three seconds after the STOP on."""
+    """It sounded until the STOP, and from three seconds after it on nothing is heard any more."""
     last_ms = last_sound_ms(recording)
     late_ms = None if last_ms is None else last_ms - day.stopped_ms
-    right = late_ms is not None and late_ms < 3_000
-    remark = "silent" if late_ms is None else f"silence {late_ms:.0f} ms after the STOP was given"
+    before = level_dbfs(recording.between(day.stopped_ms - 500, day.stopped_ms))
+    right = late_ms is not None and 0 < late_ms < 3_000 and before > -40
+    remark = "silent" if late_ms is None else f"silent {late_ms:.0f} ms after it was given"
     return Row(name, "STOP", last_ms, None, None, None, right=right, remark=remark)
 
 
@@ -162,14 +163,14 @@ def no_emergency(name: str, recording: Recording) -> Row:
     return Row(name, "no emergency", None, None, None, None, right=alike < ALIKE, remark=f"likeness {alike:.2f}")
 
 
-def silent(name: str, recording: Recording, *, alive: bool) -> Row:
+def silent(name: str, recording: Recording, *, ailment: str) -> Row:
     """Nothing was for this node: no sample of its recording is audible, though it was there to sound."""
     last_ms = last_sound_ms(recording)
-    remark = "alive, and silent" if alive else "it was not alive: its silence proves nothing"
-    return Row(name, "silence", last_ms, None, None, None, right=last_ms is None and alive, remark=remark)
+    remark = f"proves nothing: {ailment}" if ailment else "alive and well"
+    return Row(name, "silence", last_ms, None, None, None, right=last_ms is None and not ailment, remark=remark)
 
 
-def judge(names: tuple[str, str, str], wavs: tuple[Path, Path, Path], day: Day, *, third_alive: bool) -> list[Row]:
+def judge(names: tuple[str, str, str], wavs: tuple[Path, Path, Path], day: Day, *, third_ailment: str) -> list[Row]:
     """The node of the settlement in danger, its neighbour settlement, the other commune."""
     endangered, neighbour, elsewhere = (read(wav) for wav in wavs)
     return [
@@ -178,5 +179,5 @@ def judge(names: tuple[str, str, str], wavs: tuple[Path, Path, Path], day: Day, 
         stop(names[0], endangered, day),
         bulletin(names[1], neighbour, day, whole=True),
         no_emergency(names[1], neighbour),
-        silent(names[2], elsewhere, alive=third_alive),
+        silent(names[2], elsewhere, ailment=third_ailment),
     ]

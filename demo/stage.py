@@ -175,14 +175,15 @@ power = "stop"
         return str(added["sha256"])
 
     def publish_station(self) -> None:
-        """The commune's operating rules: open all day, so that the demo sounds whenever it is run."""
-        table = f"""area = "{words.COMMUNE}"
+        """Both communes' operating rules: open all day, so that the demo sounds whenever it is run."""
+        for commune in (words.COMMUNE, words.OTHER_COMMUNE):
+            table = f"""area = "{commune}"
 [[hours]]
 days = ["MO", "TU", "WE", "TH", "FR", "SA", "SU"]
 from = "00:00"
 to = "24:00"
 """
-        self._publish("station", table)
+            self._publish("station", table)
 
     def publish_programme(self, planned_ms: int, sha256: str) -> None:
         """One bulletin at one instant, signed by the officer who approves it."""

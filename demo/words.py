@@ -15,7 +15,7 @@ BULLETIN: Final = (
 )
 EMERGENCY: Final = "Nước sông Ba đang lên rất nhanh. Bà con chuyển ngay đến trường tiểu học. Không quay lại lấy đồ."
 NODES: Final = (
-    ("Cụm loa thứ nhất", "52.24076.001"),
-    ("Cụm loa thứ hai", "52.24076.002"),
-    ("Cụm loa Ia Dreh", "52.24100.001"),
+    ("Phú Túc 1", "52.24076.001"),
+    ("Phú Túc 2", "52.24076.002"),
+    ("Ia Dreh", "52.24100.001"),
 )

@@ -5,8 +5,10 @@ from typing import Final
 
 from protocol.orders import AnyStart, ExerciseStart, Start
 
-SPEECH_MS_PER_LETTER: Final = 110
-"""espeak-ng speaks Vietnamese at 70-85 ms a letter; the rest is breath between two repeats."""
+SPEECH_MS: Final = 1_000
+SPEECH_MS_PER_LETTER: Final = 60
+SPEECH_MS_PER_DIGIT: Final = 350
+"""Above what espeak-ng needs for Vietnamese: 53-57 ms a letter measured, and a digit becomes a word or two."""
 REPEAT_GAP_MS: Final = 2_000
 EXERCISE_WORDS: Final = "Đây là diễn tập, không phải tình huống thật."
 CHIME_OPEN_MS: Final = 2_000
@@ -28,13 +30,19 @@ def languages(start: AnyStart) -> tuple[str, ...]:
     return tuple(dict.fromkeys([text.lang for text in start.text] + [clip.lang for clip in start.clips]))
 
 
+def speech_ms(text: str) -> int:
+    """How long a text takes at the most when it is spoken, reckoned from its letters alone."""
+    digits = sum(letter.isdecimal() for letter in text)
+    return SPEECH_MS + len(text) * SPEECH_MS_PER_LETTER + digits * SPEECH_MS_PER_DIGIT
+
+
 def repeat_period_ms(start: AnyStart) -> int:
     """How far apart two repeats begin, the same on every node: from the signed content alone, rounded up to a second."""
     clips = {clip.lang: clip.duration_ms for clip in start.clips}
-    texts = {text.lang: len(text.text) * SPEECH_MS_PER_LETTER for text in start.text}
+    texts = {text.lang: speech_ms(text.text) for text in start.text}
     spoken_ms = sum(max(clips.get(lang, 0), texts.get(lang, 0)) for lang in languages(start))
     if isinstance(start, ExerciseStart):
-        spoken_ms += 2 * len(EXERCISE_WORDS) * SPEECH_MS_PER_LETTER
+        spoken_ms += 2 * speech_ms(EXERCISE_WORDS)
     return -(-(spoken_ms + REPEAT_GAP_MS) // 1_000) * 1_000
 
 
