@@ -20,6 +20,7 @@ from protocol.orders import Clip, ExerciseStart, ExerciseStop, Lift, Start, Stop
 from provisioning import ceremony, enrol
 
 NUMBERS = {"52": 1, "52.24076": 2, "52.24076.001": 3, "52.24076.002": 4, "52.24100": 5, "52.24100.001": 6}
+NUMBERS |= {f"52.24076.{number:03}": 100 + number for number in range(3, 20)}
 COMMUNES = ("52.24076", "52.24100")
 EVERY_DAY = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 TEXT = "Nước sông Ba dâng cao, đề nghị bà con chuyển đến trường học ngay."

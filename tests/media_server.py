@@ -39,13 +39,14 @@ class Asked:
 
 @dataclass
 class MediaServer:
-    """`manners` are used up one per request; then it is good."""
+    """`manners` are used up one per request; then it is good, but for the files that `always` names."""
 
     cert: Path
     key: Path
     port: int = 0
     files: dict[str, bytes] = field(default_factory=dict)
     manners: list[Manner] = field(default_factory=list)
+    always: dict[str, Manner] = field(default_factory=dict)
     asked: list[Asked] = field(default_factory=list)
     ending: threading.Event = field(default_factory=threading.Event)
 
@@ -95,7 +96,7 @@ class _Handler(BaseHTTPRequestHandler):
         found = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
         asked = Asked(name, int(found[1]) if found else 0, self.headers.get("Authorization", ""))
         place.asked.append(asked)
-        manner = place.manners.pop(0) if place.manners else Manner()
+        manner = place.manners.pop(0) if place.manners else place.always.get(name, Manner())
         content = place.files.get(name)
         if manner.status or content is None:
             self.send_error(manner.status or 404)

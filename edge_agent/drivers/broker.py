@@ -65,6 +65,13 @@ def tls_context(credentials: Credentials, *, check_dates: bool) -> ssl.SSLContex
     return context
 
 
+def _heed() -> None:
+    """Hear the word to end, if it was swallowed: by wait_for inside aiomqtt (Python 3.11), or by the error of a failed goodbye."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 class Broker:
     """Keeps one MQTT 5 session alive; messages become events, and PUBACK waits until the desk says so."""
 
@@ -128,9 +135,7 @@ class Broker:
             try:
                 await self._connected()
             except (aiomqtt.MqttError, OSError) as error:
-                task = asyncio.current_task()
-                if task is not None and task.cancelling():  # aiomqtt's goodbye failed, and its error hid that we were told to end
-                    raise asyncio.CancelledError from error
+                _heed()
                 log.info("link down: %s", error)
                 self._lost(str(error)[:200])
             finally:
@@ -212,6 +217,7 @@ class Broker:
 
     async def _send(self, client: aiomqtt.Client) -> None:
         while True:
+            _heed()
             job = await self._outbox.get()
             match job:
                 case _Report(topic, payload, retain):
