@@ -38,7 +38,6 @@ def recall(turn: Turn, memory: Memory) -> None:
         booted=True,
     )
     _recall_documents(turn, memory)
-    turn.trouble("amnesia", there=memory.first_boot)
     for number, order in enumerate(memory.orders, TOLD_AGAIN - len(memory.orders)):
         _recall_order(turn, order, told=number >= 0)
     content.end_disempowered(turn)
