@@ -255,7 +255,9 @@ class Node:
 
     def sounds(self) -> str | None:
         """What is heard at this instant."""
-        playing = [self.what(heard) for heard in self.player.active.values() if heard.begin_ns <= self.mono_ns and not heard.stopped]
+        playing = [
+            self.what(heard) for heard in self.player.active.values() if heard.begin_ns <= self.mono_ns and not heard.stopped
+        ]
         assert len(playing) <= 1, f"two things sound: {playing}"
         return playing[0] if playing else None
 

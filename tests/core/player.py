@@ -95,7 +95,9 @@ class Player:
     def _end(self, heard: Heard, how: str) -> Event:
         del self.active[heard.play.play_id]
         heard.how = how
-        part, since_ns = max(((n, at) for n, at in heard.parts if at <= heard.end_ns), default=(heard.play.from_part, heard.end_ns))
+        part, since_ns = max(
+            ((n, at) for n, at in heard.parts if at <= heard.end_ns), default=(heard.play.from_part, heard.end_ns)
+        )
         skip = heard.play.skip_samples if part == heard.play.from_part else 0
         samples = max(0, heard.end_ns - heard.begin_ns) * 48 // 1_000_000
         within = max(0, heard.end_ns - since_ns) * 48 // 1_000_000 + skip
