@@ -29,10 +29,14 @@ class HttpsPart(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SignerPart(Struct, frozen=True, forbid_unknown_fields=True):
-    """The signer's limits. `caller_uid`: the controller's user, when that is another than the signer's."""
+    """The signer's limits. `caller_uid`: the controller's user, when that is another than the signer's.
+
+    `socket`: where both meet, when they do not share one state folder.
+    """
 
     starts_a_minute: Annotated[int, Meta(ge=1, le=10_000)] = 20
     caller_uid: int | None = None
+    socket: str | None = None
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -85,7 +89,8 @@ class Config(Struct, frozen=True, kw_only=True):
     @property
     def signer_socket(self) -> Path:
         """Where the signer listens."""
-        return self.state / "run" / "signer.sock"
+        given = self.settings.signer.socket
+        return Path(given) if given else self.state / "run" / "signer.sock"
 
     @property
     def root_file(self) -> Path:
