@@ -7,9 +7,9 @@ from typing import Any
 
 from msgspec import Struct
 
-from tests.bench import confirm, share, stop, timed
+from tests.bench import body, confirm, fetch, idle, share, stop, timed
 from tests.bench.measure import Figure
-from tests.bench.place import MOBILE, Need, Options
+from tests.bench.place import CLEAN, MOBILE, Need, Options
 
 Run = Callable[[Options], Coroutine[Any, Any, list[Figure]]]
 
@@ -28,7 +28,11 @@ class Group(Struct, frozen=True):
 GROUPS = (
     Group("confirm", "confirmed request to first sample on loopback, 504 orders, 8 nodes", 350, 45, confirm.loopback),
     Group("confirm-3g", "the same over an emulated 3G link, beside a bare TLS peer", 280, 80, confirm.mobile, MOBILE),
+    Group("fetch", "the same while nodes fetch over that link, 104 orders", 270, 80, fetch.run, MOBILE),
     Group("share", "bytes in to first sample, with slow cards and a slow amplifier, 4 x 200 orders", 660, 110, share.run),
     Group("stop", "STOP to silence, 200 times", 120, 25, stop.run),
     Group("timed", "bulletins at their second, two nodes, idle and busy; spread beside Snapcast", 860, 110, timed.run),
+    Group("ready", "exec of an agent to the first sample of a waiting order, 30 starts", 100, 30, body.ready),
+    Group("costs", "memory and processor, playing and idle", 420, 70, body.costs),
+    Group("idle", "bytes of an idle node on its link; loss noticed", 1400, 400, idle.run, CLEAN),
 )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
+import shutil
 import signal
 import time
 from collections.abc import Sequence
@@ -14,8 +16,10 @@ import msgspec
 import psutil
 
 from controller import ca, signing
-from controller.actions.views import Draft, IncidentView, NodeView, Request, RowView, SaidView
-from protocol.documents import ChainLink, Item
+from controller.actions.views import Draft, IncidentView, MediaView, NodeView, Request, RowView, SaidView
+from controller.store import media as library
+from controller.store.database import Database, url_of
+from protocol.documents import ChainLink, Item, Media
 from protocol.orders import Text
 from protocol.units import AreaLevel
 from provisioning import ceremony, enrol
@@ -199,10 +203,29 @@ class Office:
         current = all(name.startswith("root ") for name in view.lagging)  # the root is on the card, never late
         return view.online == "online" and (view.heard_at_ms or 0) >= since_ms and current
 
-    async def plays(self) -> int:
-        """How many counted plays there are."""
-        found: list[object] = msgspec.json.decode(await self._look("/v1/plays?limit=5000"))
-        return len(found)
+    async def presence(self, node: str) -> str:
+        """Online, lost, unknown or never."""
+        return msgspec.json.decode(await self._look(f"/v1/nodes/{node}"), type=NodeView).online
+
+    def into_library(self, path: Path, named: Media) -> None:
+        """Put a file into the library as if it had been prepared there (a file of noise would be refused)."""
+        home = self.headquarters.state / "media" / named.sha256[:2]
+        home.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, home / f"{named.sha256}.mka")
+        view = MediaView(
+            sha256=named.sha256,
+            bytes=named.bytes,
+            samples=named.samples,
+            duration_ms=named.samples // 48,
+            loudness_clufs=-1600,
+            true_peak_cdbtp=-100,
+            source_name=path.name,
+            title=path.name,
+            created_by="bench",
+            created_ms=now_ms(),
+        )
+        with contextlib.closing(Database(url_of(self.headquarters.state / "loa.db"))) as database:
+            database.run_now(lambda tx: library.add(tx, view))
 
 
 __all__ = ["Office", "now_ms"]
