@@ -223,12 +223,17 @@ class AgentProcess:
     """A real `loa-agent` process of one node; what it logs goes into a file beside its configuration."""
 
     def __init__(
-        self, toml: Path, *arguments: str, prefix: tuple[str, ...] = (), environment: dict[str, str] | None = None
+        self,
+        toml: Path,
+        *arguments: str,
+        prefix: tuple[str, ...] = (),
+        environment: dict[str, str] | None = None,
+        module: str = "edge_agent",
     ) -> None:
         self.toml = toml
         self.log = toml.parent / "agent.log"
         with self.log.open("ab") as log:
-            words = [*prefix, sys.executable, "-m", "edge_agent", "--config", str(toml), *arguments]
+            words = [*prefix, sys.executable, "-m", module, "--config", str(toml), *arguments]
             self.child = subprocess.Popen(words, stderr=log, stdin=subprocess.DEVNULL, env=environment)
 
     def kill(self) -> None:

@@ -66,7 +66,7 @@ def tls_context(credentials: Credentials, *, check_dates: bool) -> ssl.SSLContex
 
 
 def _heed() -> None:
-    """Hear the word to end, if it was swallowed: by wait_for inside aiomqtt (Python 3.11), or by the error of a failed goodbye."""
+    """Hear the word to end, if it was swallowed: by wait_for inside aiomqtt (on 3.11), or by a failed goodbye's error."""
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
