@@ -49,11 +49,32 @@ _SAID: Final[dict[str, tuple[int, str, str]]] = {
     "refused": (1, "Đã từ chối {} lần", "Refused {} times"),
     "trouble": (2, "Sự cố: {}", "Trouble: {}"),
 }
+_TROUBLES: Final[dict[str, tuple[str, str]]] = {
+    "broker-failed": ("phần nối mạng phải khởi động lại", "the link's driver had to be restarted"),
+    "clock-failed": ("phần đọc đồng hồ phải khởi động lại", "the clock's driver had to be restarted"),
+    "disk-low": ("thẻ nhớ sắp đầy", "the card is nearly full"),
+    "fetcher-failed": ("phần tải tệp phải khởi động lại", "the fetcher had to be restarted"),
+    "hot": ("máy quá nóng", "the computer is too hot"),
+    "machine-failed": ("không đọc được tình trạng máy", "the machine's figures cannot be read"),
+    "media-failed": ("chưa tải được tệp âm thanh", "a sound file could not be fetched yet"),
+    "memory-unreadable": ("một phần bộ nhớ không đọc được", "part of its memory cannot be read"),
+    "player-lost": ("bộ phát âm thanh bị treo, đang thay", "the player hung or died and is being replaced"),
+    "programme-unreadable": ("không hiểu được một quy tắc giờ phát", "a rule of the programme cannot be read"),
+    "silent": ("lần phát vừa rồi không có tiếng", "the last play was silent"),
+    "storage-failed": ("không ghi được vào thẻ nhớ", "the card cannot be written"),
+}
+"""What a node says is wrong, in words; one that is not here is shown as it came."""
 
 
 def _reason(code: str, value: str = "") -> Reason:
     severity, vi, en = _SAID[code]
     return Reason(code=code, severity=severity, vi=vi.format(value), en=en.format(value))
+
+
+def _trouble(name: str) -> Reason:
+    severity, vi, en = _SAID["trouble"]
+    said_vi, said_en = _TROUBLES.get(name, (name, name))
+    return Reason(code="trouble", severity=severity, vi=vi.format(said_vi), en=en.format(said_en))
 
 
 def reasons_of(node: NodeKnown, state: NodeState, lagging: tuple[str, ...], refused: int) -> tuple[Reason, ...]:
@@ -79,7 +100,7 @@ def _of_what_it_said(state: NodeState, lagging: tuple[str, ...]) -> list[Reason]
         found.append(_reason("lagging", ", ".join(lagging)))
     if state.missing_media:
         found.append(_reason("missing-media", str(state.missing_media)))
-    found.extend(_reason("trouble", trouble) for trouble in state.troubles)
+    found.extend(_trouble(name) for name in state.troubles if name not in _SAID)
     return found
 
 
