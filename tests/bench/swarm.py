@@ -1,0 +1,257 @@
+"""Some thousand simulated nodes in one process: a lean MQTT 5 client on epoll, and for each node its own trust, place and memory.
+
+Plain TCP, so that memory stays sane. Each node verifies for itself with the product's `unseal`; nothing is shared but the
+parsed grants, which are immutable. A command on standard input begins a round, one line of JSON on standard output ends it:
+`raw` (nobody verifies), `now` (each verifies as its bytes come), `later` (each verifies once all bytes have come, as if it
+had a processor of its own).
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import secrets
+import select
+import socket
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from protocol.documents import ChainLink, Grant
+from protocol.envelope import Opened, open_pinned_root, payload_of, unseal
+from protocol.errors import ProtocolError
+from protocol.orders import Start
+from protocol.rules import Clock, Me, mark_of
+from protocol.seen import Seen
+from protocol.trust import Trust
+from provisioning import ceremony, enrol
+from tests.commune import now_ms
+
+READ_BYTES = 65_536
+KEEP_ALIVE_S = 600
+EVENTS = 4_096
+OTHERS_S = 3.0
+"""With a processor of one's own nobody's verification delays another's arrival: so it waits until all processes have theirs."""
+Mode = Literal["raw", "now", "later"]
+CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK = 0x10, 0x20, 0x30, 0x40, 0x82, 0x90
+LONG = 0x80
+
+
+class Material(Struct, frozen=True):
+    """What every simulated node begins with: the root, the grants of its chain, the chain's numbers, a public key."""
+
+    root: bytes
+    root_digest: str
+    grants: dict[str, bytes]
+    numbers: dict[str, int]
+    settlement: str
+    report_key: str
+    filters: tuple[str, ...]
+
+
+class Round(Struct, frozen=True):
+    """What one process saw of one round: when bytes came, when they were verified, and what that cost each node."""
+
+    arrived_ns: list[int]
+    verified_ns: list[int]
+    cost_ns: list[int]
+    refused: int
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while True:
+        value, low = divmod(value, LONG)
+        out.append(low | (LONG if value else 0))
+        if not value:
+            return bytes(out)
+
+
+def _text(value: str) -> bytes:
+    data = value.encode()
+    return len(data).to_bytes(2, "big") + data
+
+
+def packet(kind: int, body: bytes) -> bytes:
+    """An MQTT packet."""
+    return bytes([kind]) + _varint(len(body)) + body
+
+
+def connect_packet(name: str) -> bytes:
+    """CONNECT of MQTT 5 with a clean start; the name is user name and client id, as the product's broker wants it."""
+    flags = 0x82
+    head = _text("MQTT") + bytes([5, flags]) + KEEP_ALIVE_S.to_bytes(2, "big") + b"\0"
+    return packet(CONNECT, head + _text(name) + _text(name))
+
+
+def subscribe_packet(filters: tuple[str, ...]) -> bytes:
+    """SUBSCRIBE at QoS 1."""
+    return packet(SUBSCRIBE, b"\0\1\0" + b"".join(_text(name) + b"\1" for name in filters))
+
+
+def publish_packet(topic: str, payload: bytes, number: int) -> bytes:
+    """PUBLISH at QoS 1, not retained."""
+    return packet(PUBLISH | 2, _text(topic) + number.to_bytes(2, "big") + b"\0" + payload)
+
+
+def take_packet(data: bytes | bytearray) -> tuple[int, bytes, int] | None:
+    """First packet of a buffer: kind, body, bytes used; None while it is not whole."""
+    size, shift, at = 0, 0, 1
+    while at < len(data):
+        size |= (data[at] & 0x7F) << shift
+        shift += 7
+        at += 1
+        if not data[at - 1] & LONG:
+            break
+    else:
+        return None
+    if len(data) < at + size:
+        return None
+    return data[0], bytes(data[at : at + size]), at + size
+
+
+@dataclass(slots=True)
+class Node:
+    """One simulated node."""
+
+    name: str
+    sock: socket.socket
+    trust: Trust
+    seen: Seen = field(default_factory=Seen)
+    buffer: bytes = b""
+
+    def verify(self, topic: str, raw: bytes) -> Opened:
+        """What a node does with an order before it acts: unseal, and remember. Raises ProtocolError."""
+        clock = Clock(now_ms(), "good")
+        opened = unseal(raw, topic=topic, trust=self.trust, me=Me(self.name), now=clock, seen=self.seen)
+        if isinstance(opened.payload, Start):
+            self.seen = self.seen.with_order(mark_of(opened.payload, opened.digest, opened.signers))
+        return opened
+
+
+class Swarm:
+    """The nodes of this process."""
+
+    def __init__(self, host: str, port: int, material: Material) -> None:
+        self._address = (host, port)
+        self._material = material
+        self._poll = select.epoll()
+        self._nodes: dict[int, Node] = {}
+        self._root = open_pinned_root(material.root, material.root_digest)
+        self._grants: dict[str, Grant] = {}
+        for area, raw in material.grants.items():
+            grant = payload_of(raw)
+            assert isinstance(grant, Grant)
+            self._grants[area] = grant
+
+    def add(self) -> None:
+        """Connect and subscribe one more node."""
+        name = enrol.draw_node_id(secrets.token_bytes)
+        links = ceremony.links(self._material.settlement, self._material.numbers)
+        own = ChainLink(area=name, area_no=len(self._nodes), level="node")
+        placement = ceremony.build_placement(chain=(*links, own), report_key=self._material.report_key, now_ms=now_ms())
+        sock = socket.create_connection(self._address, timeout=30)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.sendall(connect_packet(name))
+        until(sock, CONNACK)
+        sock.sendall(subscribe_packet(self._material.filters))
+        until(sock, SUBACK)
+        sock.setblocking(False)
+        self._nodes[sock.fileno()] = Node(name, sock, Trust(self._root, dict(self._grants), placement))
+        self._poll.register(sock.fileno(), select.EPOLLIN)
+
+    def round(self, mode: Mode, deadline_s: float) -> Round:
+        """Take one publication in on every node."""
+        arrived: list[int] = []
+        verified: list[int] = []
+        costs: list[int] = []
+        waiting: list[tuple[Node, str, bytes, int]] = []
+        refused = 0
+        end_s = time.monotonic() + deadline_s
+
+        def judge(node: Node, topic: str, payload: bytes) -> None:
+            nonlocal refused
+            before_ns = time.thread_time_ns()
+            try:
+                node.verify(topic, payload)
+            except ProtocolError:
+                refused += 1
+            costs.append(time.thread_time_ns() - before_ns)
+
+        while len(arrived) < len(self._nodes) and time.monotonic() < end_s:
+            for handle, _event in self._poll.poll(0.5, EVENTS):
+                node = self._nodes[handle]
+                for topic, payload in self._read(node):
+                    now_ns = time.monotonic_ns()
+                    arrived.append(now_ns)
+                    if mode == "now":
+                        judge(node, topic, payload)
+                        verified.append(time.monotonic_ns())
+                    elif mode == "later":
+                        waiting.append((node, topic, payload, now_ns))
+        if waiting:
+            time.sleep(OTHERS_S)
+        for node, topic, payload, came_ns in waiting:
+            judge(node, topic, payload)
+            verified.append(came_ns + costs[-1])
+        return Round(arrived, verified, costs, refused)
+
+    def _read(self, node: Node) -> list[tuple[str, bytes]]:
+        """What was published to a node, each acknowledged at once."""
+        node.buffer += node.sock.recv(READ_BYTES)
+        found = []
+        while node.buffer and (taken := take_packet(node.buffer)) is not None:
+            kind, body, used = taken
+            node.buffer = node.buffer[used:]
+            if kind & 0xF0 != PUBLISH:
+                continue
+            length = int.from_bytes(body[:2], "big")
+            topic, number, at = body[2 : 2 + length].decode(), body[2 + length : 4 + length], 4 + length
+            node.sock.send(packet(PUBACK, number))
+            found.append((topic, body[at + 1 + body[at] :]))
+        return found
+
+
+def until(sock: socket.socket, kind: int) -> None:
+    """Read packets until one of a kind. Raises OSError when the broker refuses or hangs up."""
+    data = b""
+    while True:
+        more = sock.recv(READ_BYTES)
+        if not more:
+            raise OSError("the broker hung up: its limit of open files may be too low")
+        data += more
+        while data and (taken := take_packet(data)) is not None:
+            if taken[0] & 0xF0 == kind & 0xF0:
+                return
+            data = data[taken[2] :]
+
+
+def main() -> None:
+    """Connect, then one round for each line on standard input."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--host", required=True)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--count", type=int, required=True)
+    parser.add_argument("--material", type=Path, required=True)
+    args = parser.parse_args()
+    swarm = Swarm(args.host, args.port, msgspec.json.decode(args.material.read_bytes(), type=Material))
+    for _number in range(args.count):
+        swarm.add()
+    gc.freeze()
+    gc.disable()
+    print("connected", flush=True)
+    for line in sys.stdin:
+        mode: Mode = "raw" if line.strip() == "raw" else "now" if line.strip() == "now" else "later"
+        print("listening", flush=True)
+        seen = swarm.round(mode, 60)
+        sys.stdout.buffer.write(msgspec.json.encode(seen) + b"\n")
+        sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    main()
