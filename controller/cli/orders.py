@@ -12,6 +12,7 @@ from controller.cli.folder import StateFolder
 from controller.cli.link import URGENT_S, Link, ServeSilent
 from controller.cli.roundabout import publish_directly
 from controller.cli.sealing import Hand, check_clock, choose_authority, close, known_trust, now_ms, objection
+from protocol.documents import ChainLink
 from protocol.orders import AnyOrder, Clip, ExerciseStart, ExerciseStop, Lift, Start, Stop, Text
 from protocol.trust import Trust
 from protocol.units import Purpose
@@ -42,11 +43,12 @@ class Words(Struct, frozen=True, kw_only=True):
 
 
 class Target(Struct, frozen=True, kw_only=True):
-    """One area an order goes to."""
+    """One area an order goes to. `chain`: the areas above it and itself, as serve knows them."""
 
     area: str
     area_no: int
     authority: str
+    chain: tuple[ChainLink, ...] = ()
     nodes: int | None = None
     nonces: tuple[str, ...] = ()
 
@@ -114,6 +116,7 @@ def _target(context: OrderContext, authority: str) -> Target:
         area=context.area,
         area_no=context.area_no,
         authority=authority,
+        chain=tuple(ChainLink(area=link.area, area_no=link.area_no, level=link.level) for link in context.chain),
         nodes=context.nodes,
         nonces=context.nonces[:MAX_NONCES],
     )
@@ -249,7 +252,7 @@ def send(folder: StateFolder, plan: Plan, hands: Sequence[Hand], payload: Callab
     for target in plan.targets:
         order = payload(target, plan)
         raw = close(order, hands)
-        if wrong := objection(order, raw, hands, plan.trust):
+        if wrong := objection(order, raw, plan.trust, target.chain):
             raise InputRefused(f"every node of {target.area} would refuse this order, so it was not sent: {wrong}")
         letters.append((order, raw))
     incident = letters[0][0].incident

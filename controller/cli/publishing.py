@@ -79,7 +79,7 @@ def publish(
     yes, dry_run, as_json = how
     changes = difference(current, document)
     raw = close(document, hands)
-    if wrong := objection(document, raw, hands, known_trust(folder)):
+    if wrong := objection(document, raw, known_trust(folder)):
         raise InputRefused(f"every node would refuse this {document.kind}, so it was not published: {wrong}")
     if not as_json:
         say(f"{document.kind} of {document.subject} under {document.authority}, until {moment(document.valid_until_ms)}:")

@@ -10,14 +10,16 @@ from msgspec import Struct
 
 from controller.cli.folder import StateFolder
 from protocol import keys
-from protocol.envelope import seal
+from protocol.documents import ChainLink
+from protocol.envelope import seal, unseal
 from protocol.errors import ProtocolError
-from protocol.messages import KIND_OF_TYPE, Sealed, payload_type
+from protocol.messages import Sealed
+from protocol.rules import Clock, Me
+from protocol.seen import Seen
 from protocol.trust import Trust
-from provisioning.checking import judge, load_trust
+from provisioning.checking import chain_above, load_trust
 from provisioning.errors import InputRefused
 from provisioning.keyfile import open_private
-from provisioning.papers import Paper
 from provisioning.terminal import passphrase
 
 CLOCK_SLACK_MS: Final = 60_000
@@ -97,17 +99,16 @@ def close(payload: Sealed, hands: Sequence[Hand]) -> bytes:
         raise InputRefused(f"this cannot be sealed: {error}") from error
 
 
-def objection(payload: Sealed, raw: bytes, hands: Sequence[Hand], trust: Trust | None) -> str | None:
-    """Why every node would refuse it, as far as the trust kept here tells; None when nothing speaks against it."""
+def objection(payload: Sealed, raw: bytes, trust: Trust | None, chain: tuple[ChainLink, ...] = ()) -> str | None:
+    """Why every node would refuse it, as far as the trust kept here tells; None when nothing speaks against it.
+
+    `chain` is where it applies, the node itself included; without one it is read off the dotted area id.
+    """
     if trust is None:
         return None
-    paper = Paper(
-        path=Path("order"),
-        payload=payload,
-        kind=KIND_OF_TYPE[payload_type(payload.kind)],
-        digest="",
-        raw=raw,
-        keyids=tuple(hand.keyid for hand in hands),
-    )
-    verdict = judge(paper, trust)
-    return None if verdict.good else verdict.sentence
+    standing = trust.standing_in(chain or chain_above(payload.area))
+    try:
+        unseal(raw, topic=None, trust=standing, me=Me(), now=Clock(payload.seq, "good"), seen=Seen())
+    except ProtocolError as error:
+        return f"{error.code}: {error}"
+    return None

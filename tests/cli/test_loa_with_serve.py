@@ -256,6 +256,17 @@ def test_a_node_takes_its_authority_with_it_and_a_wrong_key_enrols_nobody(runnin
     assert len(running.loa("node", "list", "--json").json()) == 1
 
 
+def test_one_node_alone_can_be_addressed_by_its_label(running: Office):
+    """The loudspeaker test of a technician; who may not order in its commune may not order there either."""
+    node = add_node(running)["node"]
+    words = ("emergency", "start", "--exercise", "--area", node, "--text-vi", "Thử loa.", "--yes", "--json")
+    sent = running.loa(*words, *key(running, "chu-tich")).json()
+    shown = running.loa("emergency", "watch", sent["incident"], "--once", "--json").json()
+    assert [row["node"] for row in shown["rows"]] == [node]
+    refused = running.loa(*words, "--authority", COMMUNE, *key(running, "an"))
+    assert (refused.code, "would refuse this order" in refused.err) == (1, True)
+
+
 def test_a_node_with_the_same_label_is_placed_anew(running: Office):
     made = add_node(running)
     again = add_node(running, "Máy thay thế", "--node", made["node"])
