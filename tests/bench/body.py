@@ -89,7 +89,7 @@ def _cpu_s(process: psutil.Process) -> float:
     return sum(map(int, stat[11:15])) / TICKS_S
 
 
-async def _percent(processes: list[psutil.Process], seconds: float) -> list[float]:
+async def cpu_percent(processes: list[psutil.Process], seconds: float) -> list[float]:
     """Share of one core of each process over a while."""
     before = [_cpu_s(process) for process in processes]
     await asyncio.sleep(seconds)
@@ -114,7 +114,7 @@ async def costs(options: Options) -> list[Figure]:
             await there.first(node, asked.at_ns)
             await asyncio.sleep(5)
             both = there.processes(node)
-            shares = await _percent(both, stretch_s)
+            shares = await cpu_percent(both, stretch_s)
             together, parts = memory_mb(both)
             memory.append(together)
             playing.append(sum(shares))
@@ -134,6 +134,6 @@ async def _idle(there: Town[StandIn], node: str, stretch_s: float, stretches: in
     idle, memory = [], []
     for _stretch in range(stretches):
         both = there.processes(node)
-        idle.append(sum(await _percent(both, stretch_s)))
+        idle.append(sum(await cpu_percent(both, stretch_s)))
         memory.append(memory_mb(both)[0])
     return idle, memory

@@ -16,7 +16,7 @@ import msgspec
 import psutil
 
 from controller import ca, signing
-from controller.actions.views import Draft, IncidentView, MediaView, NodeView, Request, RowView, SaidView
+from controller.actions.views import Draft, IncidentView, MediaView, NodeView, Request, RowView, SaidView, StatusView
 from controller.store import media as library
 from controller.store.database import Database, url_of
 from protocol.documents import ChainLink, Item, Media
@@ -202,6 +202,19 @@ class Office:
         view = msgspec.json.decode(await self._look(f"/v1/nodes/{node}"), type=NodeView)
         current = all(name.startswith("root ") for name in view.lagging)  # the root is on the card, never late
         return view.online == "online" and (view.heard_at_ms or 0) >= since_ms and current
+
+    async def status(self) -> StatusView:
+        """How the controller itself is."""
+        return msgspec.json.decode(await self._look("/v1/status"), type=StatusView)
+
+    async def submit(self, raw: bytes) -> None:
+        """Hand in an order that officers sealed."""
+        await self._ask("/v1/orders", raw)
+
+    async def count(self, incident: str, state: str) -> int:
+        """On how many nodes an incident is that far."""
+        view = msgspec.json.decode(await self._look(f"/v1/incidents/{incident}"), type=IncidentView)
+        return view.counts.get(state, 0)
 
     async def presence(self, node: str) -> str:
         """Online, lost, unknown or never."""

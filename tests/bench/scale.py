@@ -5,30 +5,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import resource
 import shutil
 import socket
-import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import msgspec
 import psutil
 
 from controller import mosquitto
+from tests.bench.crowd import Crowd, allow_files
 from tests.bench.measure import NS_A_MS, Figure, Limit, judge, ms
-from tests.bench.place import ROOT, Options, say
+from tests.bench.place import Options, say
 from tests.bench.swarm import CONNACK, PUBACK, Material, Mode, Round, connect_packet, publish_packet, until
 from tests.commune import NUMBERS, Commune, free_port, order_topic
 
 TIMES = 1.5
-PROCESSES = 4
 NODES = 10_000
-SPARE_FILES = 100
 RAW_TOPIC = "bench/raw"
 SETTLEMENT = "52.24076.001"
-LINE_LIMIT = 64 * 1024 * 1024
 PAUSE_S = 1.0
 CONFIGURATION = """listener {port} 127.0.0.1
 allow_anonymous true
@@ -41,109 +36,89 @@ log_type error
 """
 
 
-class Crowd:
-    """The broker, the publisher and the processes of simulated nodes."""
+class Plain:
+    """The plain broker and the publisher."""
 
-    def __init__(self, folder: Path, commune: Commune, nodes: int) -> None:
+    def __init__(self, folder: Path) -> None:
         self.port = free_port()
-        self._folder, self._commune, self._nodes = folder, commune, nodes
-        self._running: list[asyncio.subprocess.Process] = []
-        self._swarms: list[asyncio.subprocess.Process] = []
+        self._folder = folder
+        self._broker: asyncio.subprocess.Process | None = None
         self._publisher: socket.socket | None = None
         self._number = 0
 
     async def start(self) -> None:
-        """Broker, then the nodes, then the publisher."""
+        """The broker."""
         configuration = self._folder / "plain.conf"
-        user = mosquitto.user_name()
-        await asyncio.to_thread(configuration.write_text, CONFIGURATION.format(port=self.port, user=user))
+        text = CONFIGURATION.format(port=self.port, user=mosquitto.user_name())
+        await asyncio.to_thread(configuration.write_text, text)
         program = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
         if program is None:
             raise OSError("mosquitto is not installed")
-        self._running.append(await asyncio.create_subprocess_exec(program, "-c", str(configuration)))
+        nothing = asyncio.subprocess.DEVNULL
+        self._broker = await asyncio.create_subprocess_exec(program, "-c", str(configuration), stderr=nothing)
         await asyncio.sleep(1)
-        material = self._folder / "material.json"
-        await asyncio.to_thread(material.write_bytes, msgspec.json.encode(self._material()))
-        for _process in range(PROCESSES):
-            words = [sys.executable, "-m", "tests.bench.swarm", "--host", "127.0.0.1", "--port", str(self.port)]
-            words += ["--count", str(self._nodes // PROCESSES), "--material", str(material)]
-            pipe = asyncio.subprocess.PIPE
-            swarm = await asyncio.create_subprocess_exec(*words, stdin=pipe, stdout=pipe, cwd=ROOT, limit=LINE_LIMIT)
-            self._swarms.append(swarm)
-            self._running.append(swarm)
-        await asyncio.gather(*(self._line(swarm) for swarm in self._swarms))
+
+    def open(self) -> None:
+        """The publisher's connection."""
         self._publisher = socket.create_connection(("127.0.0.1", self.port))
         self._publisher.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._publisher.sendall(connect_packet("publisher"))
         until(self._publisher, CONNACK)
 
-    def _material(self) -> Material:
-        commune = self._commune
-        return Material(
-            root=commune.root,
-            root_digest=commune.root_digest,
-            grants={area: commune.grants[area] for area in ("52", "52.24076")},
-            numbers=NUMBERS,
-            settlement=SETTLEMENT,
-            report_key=commune.key_of("chair").public,
-            filters=("loa/1/area/52/order/+", RAW_TOPIC),
-        )
-
-    async def _line(self, swarm: asyncio.subprocess.Process) -> bytes:
-        assert swarm.stdout is not None
-        line = await swarm.stdout.readline()
-        if not line:
-            raise OSError("a process of simulated nodes ended")
-        return line
-
-    async def round(self, mode: Mode, topic: str, payload: bytes) -> tuple[int, list[Round]]:
+    async def round(self, there: Crowd, mode: Mode, topic: str, payload: bytes) -> tuple[int, list[Round]]:
         """Publish once to everybody; the instant before, and what each process saw."""
-        for swarm in self._swarms:
-            assert swarm.stdin is not None
-            swarm.stdin.write(f"{mode}\n".encode())
-            await swarm.stdin.drain()
-            await self._line(swarm)
+        await there.listen(mode)
         await asyncio.sleep(PAUSE_S)
         assert self._publisher is not None
         self._number += 1
         at_ns = time.monotonic_ns()
         self._publisher.sendall(publish_packet(topic, payload, self._number))
-        lines = await asyncio.gather(*(self._line(swarm) for swarm in self._swarms))
+        seen = await there.rounds()
         until(self._publisher, PUBACK)
-        return at_ns, [msgspec.json.decode(line, type=Round) for line in lines]
+        return at_ns, seen
 
-    def resident_mb(self) -> tuple[float, float]:
-        """Of the broker, and of all simulated nodes."""
-        sizes = [psutil.Process(child.pid).memory_info().rss / 1e6 for child in self._running]
-        return sizes[0], sum(sizes[1:])
+    def resident_mb(self) -> float:
+        """Of the broker."""
+        assert self._broker is not None
+        return psutil.Process(self._broker.pid).memory_info().rss / 1e6
 
     async def close(self) -> None:
-        """End every process."""
+        """Hang up and end the broker."""
         if self._publisher is not None:
             self._publisher.close()
-        for child in reversed(self._running):
-            with contextlib.suppress(ProcessLookupError):
-                child.kill()
-            await child.wait()
+        if self._broker is not None:
+            self._broker.kill()
+            await self._broker.wait()
+
+
+def _material(commune: Commune) -> Material:
+    return Material(
+        root=commune.root.decode(),
+        root_digest=commune.root_digest,
+        grants={area: commune.grants[area].decode() for area in ("52", "52.24076")},
+        numbers=NUMBERS,
+        settlement=SETTLEMENT,
+        report_key=commune.key_of("chair").public,
+        filters=("loa/1/area/52/order/+", RAW_TOPIC),
+    )
 
 
 @contextlib.asynccontextmanager
-async def crowd(options: Options, nodes: int) -> AsyncIterator[tuple[Commune, Crowd]]:
-    """Everything connected; more open files are allowed first."""
-    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard < nodes + SPARE_FILES:
-        raise OSError(f"the broker needs {nodes + SPARE_FILES} open files, {hard} are allowed here: raise it with `ulimit -Hn`")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+async def _connected(options: Options, nodes: int) -> AsyncIterator[tuple[Commune, Plain, Crowd]]:
+    allow_files(nodes)
     folder = options.folder / "scale"
     folder.mkdir()
     commune = Commune(folder)
-    there = Crowd(folder, commune, nodes)
+    plain, there = Plain(folder), Crowd()
     try:
         say(f"connecting {nodes} simulated nodes")
-        await there.start()
-        yield commune, there
+        await plain.start()
+        await there.start(plain.port, nodes, _material(commune), folder)
+        plain.open()
+        yield commune, plain, there
     finally:
         await there.close()
+        await plain.close()
 
 
 async def run(options: Options) -> list[Figure]:
@@ -152,21 +127,21 @@ async def run(options: Options) -> list[Figure]:
     samples: dict[Mode, list[float]] = {"raw": [], "now": [], "later": []}
     cost_ms: list[float] = []
     refused = 0
-    async with crowd(options, nodes) as (commune, there):
+    async with _connected(options, nodes) as (commune, plain, there):
         modes: tuple[Mode, ...] = ("raw", "now", "later")
         for number in range(rounds):
             for mode in modes:
                 order = commune.start("52", authority="52")
                 raw = commune.seal_as(order, "officer", "second")
                 topic, payload = (RAW_TOPIC, b"r" * len(raw)) if mode == "raw" else (order_topic(order), raw)
-                at_ns, seen = await there.round(mode, topic, payload)
+                at_ns, seen = await plain.round(there, mode, topic, payload)
                 ends = [end_ns for part in seen for end_ns in (part.arrived_ns if mode == "raw" else part.verified_ns)]
                 samples[mode] += [ms(end_ns, at_ns) for end_ns in ends]
                 cost_ms += [cost_ns / NS_A_MS for part in seen for cost_ns in part.cost_ns]
                 refused += sum(part.refused for part in seen)
             say(f"{number + 1} of {rounds} rounds")
-        broker_mb, nodes_mb = there.resident_mb()
-    return _figures(samples, cost_ms, nodes * rounds, refused, f"broker {broker_mb:.0f} MB, simulated nodes {nodes_mb:.0f} MB")
+        memory = f"broker {plain.resident_mb():.0f} MB, simulated nodes {there.resident_mb():.0f} MB"
+    return _figures(samples, cost_ms, nodes * rounds, refused, memory)
 
 
 def _figures(samples: dict[Mode, list[float]], cost_ms: list[float], expected: int, refused: int, memory: str) -> list[Figure]:

@@ -3,7 +3,8 @@
 Plain TCP, so that memory stays sane. Each node verifies for itself with the product's `unseal`; nothing is shared but the
 parsed grants, which are immutable. A command on standard input begins a round, one line of JSON on standard output ends it:
 `raw` (nobody verifies), `now` (each verifies as its bytes come), `later` (each verifies once all bytes have come, as if it
-had a processor of its own).
+had a processor of its own), `answer` (as `later`, and each sends its receipt). `hello` makes each say alive and hello; a number
+lets that many seconds pass with keep-alives.
 """
 
 from __future__ import annotations
@@ -17,41 +18,47 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 from msgspec import Struct
 
-from protocol.documents import ChainLink, Grant
-from protocol.envelope import Opened, open_pinned_root, payload_of, unseal
+from protocol.documents import ChainLink, Grant, Placement
+from protocol.envelope import Opened, Sealer, open_pinned_root, payload_of, unseal
 from protocol.errors import ProtocolError
 from protocol.orders import Start
 from protocol.rules import Clock, Me, mark_of
 from protocol.seen import Seen
 from protocol.trust import Trust
 from provisioning import ceremony, enrol
+from tests.bench import saying
+from tests.bench.saying import Identity
 from tests.commune import now_ms
 
 READ_BYTES = 65_536
 KEEP_ALIVE_S = 600
+PING_S = 50.0
+"""The product's broker allows 60 s, as its nodes keep it."""
+ROUND_S = 60.0
 EVENTS = 4_096
 OTHERS_S = 3.0
 """With a processor of one's own nobody's verification delays another's arrival: so it waits until all processes have theirs."""
-Mode = Literal["raw", "now", "later"]
-CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK = 0x10, 0x20, 0x30, 0x40, 0x82, 0x90
+Mode = Literal["raw", "now", "later", "answer"]
+CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK, PINGREQ = 0x10, 0x20, 0x30, 0x40, 0x82, 0x90, 0xC0
 LONG = 0x80
 
 
 class Material(Struct, frozen=True):
     """What every simulated node begins with: the root, the grants of its chain, the chain's numbers, a public key."""
 
-    root: bytes
+    root: str
     root_digest: str
-    grants: dict[str, bytes]
+    grants: dict[str, str]
     numbers: dict[str, int]
     settlement: str
     report_key: str
     filters: tuple[str, ...]
+    identities: tuple[Identity, ...] = ()
 
 
 class Round(Struct, frozen=True):
@@ -94,9 +101,9 @@ def subscribe_packet(filters: tuple[str, ...]) -> bytes:
     return packet(SUBSCRIBE, b"\0\1\0" + b"".join(_text(name) + b"\1" for name in filters))
 
 
-def publish_packet(topic: str, payload: bytes, number: int) -> bytes:
-    """PUBLISH at QoS 1, not retained."""
-    return packet(PUBLISH | 2, _text(topic) + number.to_bytes(2, "big") + b"\0" + payload)
+def publish_packet(topic: str, payload: bytes, number: int, *, retain: bool = False) -> bytes:
+    """PUBLISH at QoS 1."""
+    return packet(PUBLISH | 2 | retain, _text(topic) + number.to_bytes(2, "big") + b"\0" + payload)
 
 
 def take_packet(data: bytes | bytearray) -> tuple[int, bytes, int] | None:
@@ -124,6 +131,14 @@ class Node:
     trust: Trust
     seen: Seen = field(default_factory=Seen)
     buffer: bytes = b""
+    who: Identity | None = None
+    sealer: Sealer | None = None
+    number: int = 0
+
+    def say(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        """Publish at QoS 1."""
+        self.number = self.number % 0xFFFF + 1
+        self.sock.send(publish_packet(topic, payload, self.number, retain=retain))
 
     def verify(self, topic: str, raw: bytes) -> Opened:
         """What a node does with an order before it acts: unseal, and remember. Raises ProtocolError."""
@@ -142,19 +157,16 @@ class Swarm:
         self._material = material
         self._poll = select.epoll()
         self._nodes: dict[int, Node] = {}
-        self._root = open_pinned_root(material.root, material.root_digest)
+        self._root = open_pinned_root(material.root.encode(), material.root_digest)
         self._grants: dict[str, Grant] = {}
         for area, raw in material.grants.items():
-            grant = payload_of(raw)
+            grant = payload_of(raw.encode())
             assert isinstance(grant, Grant)
             self._grants[area] = grant
 
-    def add(self) -> None:
-        """Connect and subscribe one more node."""
-        name = enrol.draw_node_id(secrets.token_bytes)
-        links = ceremony.links(self._material.settlement, self._material.numbers)
-        own = ChainLink(area=name, area_no=len(self._nodes), level="node")
-        placement = ceremony.build_placement(chain=(*links, own), report_key=self._material.report_key, now_ms=now_ms())
+    def add(self, who: Identity | None = None) -> None:
+        """Connect and subscribe one more node: one that the controller knows, or one drawn here."""
+        name = who.node if who else enrol.draw_node_id(secrets.token_bytes)
         sock = socket.create_connection(self._address, timeout=30)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.sendall(connect_packet(name))
@@ -162,8 +174,41 @@ class Swarm:
         sock.sendall(subscribe_packet(self._material.filters))
         until(sock, SUBACK)
         sock.setblocking(False)
-        self._nodes[sock.fileno()] = Node(name, sock, Trust(self._root, dict(self._grants), placement))
+        trust = Trust(self._root, dict(self._grants), self._placement(name, who))
+        self._nodes[sock.fileno()] = Node(name, sock, trust, who=who, sealer=who.sealer() if who else None)
         self._poll.register(sock.fileno(), select.EPOLLIN)
+
+    def _placement(self, name: str, who: Identity | None) -> Placement:
+        if who is not None:
+            placement = payload_of(who.placement.encode())
+            assert isinstance(placement, Placement)
+            return placement
+        links = ceremony.links(self._material.settlement, self._material.numbers)
+        own = ChainLink(area=name, area_no=len(self._nodes), level="node")
+        return ceremony.build_placement(chain=(*links, own), report_key=self._material.report_key, now_ms=now_ms())
+
+    def hello(self) -> None:
+        """Every node says that it is there, and what it holds."""
+        for node in self._nodes.values():
+            if node.who is not None and node.sealer is not None:
+                node.say(*saying.alive(node.who), retain=True)
+                node.say(*saying.hello(node.who, node.sealer))
+            self._drain(0)
+
+    def rest(self, seconds: float) -> None:
+        """Let time pass: every node pings once in a while, and takes in what comes without answering."""
+        began_s = time.monotonic()
+        waiting: list[Node] = []
+        while (gone_s := time.monotonic() - began_s) < seconds:
+            if not waiting:
+                waiting, round_s = list(self._nodes.values()), gone_s
+            while waiting and gone_s - round_s >= PING_S * (1 - len(waiting) / len(self._nodes)):
+                waiting.pop().sock.send(packet(PINGREQ, b""))
+            self._drain(0.05)
+
+    def _drain(self, wait_s: float) -> None:
+        for handle, _event in self._poll.poll(wait_s, EVENTS):
+            self._read(self._nodes[handle])
 
     def round(self, mode: Mode, deadline_s: float) -> Round:
         """Take one publication in on every node."""
@@ -177,11 +222,14 @@ class Swarm:
         def judge(node: Node, topic: str, payload: bytes) -> None:
             nonlocal refused
             before_ns = time.thread_time_ns()
+            opened = None
             try:
-                node.verify(topic, payload)
+                opened = node.verify(topic, payload)
             except ProtocolError:
                 refused += 1
             costs.append(time.thread_time_ns() - before_ns)
+            if mode == "answer" and opened is not None and node.who is not None and node.sealer is not None:
+                node.say(*saying.receipt(node.who, node.sealer, opened))
 
         while len(arrived) < len(self._nodes) and time.monotonic() < end_s:
             for handle, _event in self._poll.poll(0.5, EVENTS):
@@ -192,7 +240,7 @@ class Swarm:
                     if mode == "now":
                         judge(node, topic, payload)
                         verified.append(time.monotonic_ns())
-                    elif mode == "later":
+                    elif mode in ("later", "answer"):
                         waiting.append((node, topic, payload, now_ns))
         if waiting:
             time.sleep(OTHERS_S)
@@ -237,20 +285,34 @@ def main() -> None:
     parser.add_argument("--host", required=True)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--count", type=int, required=True)
+    parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--material", type=Path, required=True)
     args = parser.parse_args()
-    swarm = Swarm(args.host, args.port, msgspec.json.decode(args.material.read_bytes(), type=Material))
-    for _number in range(args.count):
-        swarm.add()
+    material = msgspec.json.decode(args.material.read_bytes(), type=Material)
+    swarm = Swarm(args.host, args.port, material)
+    known = material.identities[args.first : args.first + args.count]
+    for number in range(args.count):
+        swarm.add(known[number] if known else None)
     gc.freeze()
     gc.disable()
     print("connected", flush=True)
     for line in sys.stdin:
-        mode: Mode = "raw" if line.strip() == "raw" else "now" if line.strip() == "now" else "later"
+        obey(swarm, line.strip())
+
+
+def obey(swarm: Swarm, word: str) -> None:
+    """Carry one command out and say so."""
+    if word in get_args(Mode):
         print("listening", flush=True)
-        seen = swarm.round(mode, 60)
+        seen = swarm.round(msgspec.convert(word, Mode), ROUND_S)
         sys.stdout.buffer.write(msgspec.json.encode(seen) + b"\n")
         sys.stdout.buffer.flush()
+        return
+    if word == "hello":
+        swarm.hello()
+    else:
+        swarm.rest(float(word))
+    print("done", flush=True)
 
 
 if __name__ == "__main__":
