@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 
 from controller import ca, mosquitto
@@ -39,8 +40,11 @@ def free_port() -> int:
 class Commune:
     """Makes everything in one folder. Officers: `chair` and `deputy` at the root, `officer` in each commune."""
 
-    def __init__(self, folder: Path, *, host: str = "127.0.0.1", port: int | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, host: str = "127.0.0.1", port: int | None = None, certified: datetime | None = None
+    ) -> None:
         self.folder = folder
+        self.certified = certified
         self.host = host
         self.port = port or free_port()
         self.media_url = f"https://{host}:{free_port()}"
@@ -48,7 +52,7 @@ class Commune:
         self.last_seq = 0
         self.nodes: dict[str, Path] = {}
         self._make_trust()
-        self.ca = ca.create_ca(folder / "ca", "test CA")
+        self.ca = ca.create_ca(folder / "ca", "test CA", now=certified)
         self.broker = mosquitto.Broker(self._broker_config())
 
     # --- trust ---
@@ -105,7 +109,7 @@ class Commune:
     def issue(self, name: str, *, server_names=()) -> tuple[Path, Path]:
         home = self.folder / "tls"
         home.mkdir(exist_ok=True)
-        issued = ca.issue(self.ca, name, server_names=server_names)
+        issued = ca.issue(self.ca, name, server_names=server_names, now=self.certified)
         cert, key = home / f"{name}.crt", home / f"{name}.key"
         cert.write_bytes(issued.cert_pem)
         key.write_bytes(issued.key_pem)
@@ -141,7 +145,7 @@ class Commune:
         clock.touch()
         toml = enrol.finish(
             fresh,
-            certificate_pem=ca.issue_for_request(self.ca, fresh.request_pem, node),
+            certificate_pem=ca.issue_for_request(self.ca, fresh.request_pem, node, now=self.certified),
             links=enrol.Links(
                 ca_pem=self.ca_file.read_bytes(),
                 root=self.root,

@@ -15,6 +15,7 @@ from controller import ca
 from protocol import keys, topics
 from protocol.documents import Root
 from protocol.envelope import payload_of, unseal
+from protocol.errors import ProtocolError
 from protocol.messages import Sealed
 from protocol.reports import Alive, Health, Hello, OrderResult, PlayRecord, Receipt, RecordMark
 from protocol.rules import Clock, Me
@@ -72,7 +73,10 @@ class Office:
                     self._client = client
                     self.connects += 1
                     async for message in client.messages:
-                        await self._take(message)
+                        try:
+                            await self._take(message)
+                        except (ProtocolError, msgspec.MsgspecError):
+                            self.unreadable.append((message.topic.value, bytes(message.payload or b"")))
             self._client = None
             await asyncio.sleep(AGAIN_S)
 
