@@ -85,12 +85,18 @@ def show(figures: Sequence[Figure], caption: str, *, quick: bool) -> None:
             figure.limit_name,
             _text(figure.limit_p99),
             _text(figure.ratio),
-            "[green]holds[/green]" if figure.holds else "[red]MISSED[/red]",
+            _verdict(figure),
         )
     console = Console(width=None if sys.stdout.isatty() else 150)
     console.print(table)
     if quick:
         console.print("A quick run: few samples, so it proves nothing about p99. Only a full run counts.")
+
+
+def _verdict(figure: Figure) -> str:
+    if not figure.holds:
+        return "[red]MISSED[/red]"
+    return "" if figure.goal is None and figure.ratio is None else "[green]holds[/green]"
 
 
 def _text(number: float | None) -> str:

@@ -179,6 +179,7 @@ async def run(options: Options) -> list[Figure]:
         await there.close()
         await office.close()
     beside = f"{nodes} nodes connected and heard"
+    over = f"{beside}; {quiet_s:.0f} s"
     return [
         judge("controller's memory, nodes connected", [memory], unit="MB", percent=100, note=beside),
         judge(
