@@ -121,7 +121,7 @@ class _Connection:
         if self._uptime_s is not None:
             await readback.believe(self._parts, self._births, self._uptime_s)
         now_ms, world = self._parts.now_ms(), self._parts.world
-        states = await self._parts.database.run(nodes.all_states)
+        states = await self._parts.database.read(nodes.all_states)
         self._lagging.expect((node for node, state in states.items() if lag_of(world, state, now_ms)), now_ms)
         self._parts.offers.set()
 
@@ -188,7 +188,7 @@ class _Connection:
         except ProtocolError as error:
             await orders.refuse(self._parts, error, received.topic, "")
             return
-        if await self._parts.database.run(lambda tx: stored_orders.by_digest(tx, digest)) is not None:
+        if await self._parts.database.read(lambda tx: stored_orders.by_digest(tx, digest)) is not None:
             return
         origin = orders.Origin(requested_at_ms=self._parts.now_ms(), topic=received.topic, published=True)
         try:

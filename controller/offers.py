@@ -82,7 +82,7 @@ class Offers:
 
     async def _wait(self) -> None:
         await asyncio.sleep(REST_S)
-        next_ms = await self._parts.database.run(orders.next_due_ms)
+        next_ms = await self._parts.database.read(orders.next_due_ms)
         times = [at_ms for at_ms in (next_ms, self._lagging.next_ms()) if at_ms is not None]
         left_s = (min(times) - self._parts.now_ms()) / 1000 if times else IDLE_S
         with contextlib.suppress(TimeoutError):
@@ -94,7 +94,7 @@ class Offers:
         due = self._lagging.due(now_ms)
         if not due:
             return []
-        states = await self._parts.database.run(nodes.all_states)
+        states = await self._parts.database.read(nodes.all_states)
         posts: list[Post] = []
         for node in due:
             posts.extend(self._documents_of(node, states.get(node), now_ms))

@@ -26,13 +26,18 @@ class Outbox:
 
     async def run(self) -> None:
         """Send until cancelled. Raises MqttError (in a group) when the connection breaks."""
+        self._parts.fresh.clear()
         await self._parts.database.run(lambda tx: outbox.prune(tx, self._parts.now_ms() - KEPT_MS))
         async with asyncio.TaskGroup() as group:
             while True:
                 self._parts.wake.clear()
-                for parcel in await self._next():
+                fresh, self._parts.fresh = self._parts.fresh, []
+                for parcel in fresh or await self._next():
                     self._on_the_way.add(parcel.id)
                     group.create_task(self._send(parcel))
+                if fresh:
+                    self._parts.wake.set()
+                    await asyncio.sleep(0)
                 if not self._parts.wake.is_set():
                     await self._parts.wake.wait()
 

@@ -13,6 +13,7 @@ from controller.core.world import World
 from controller.live import Live
 from controller.signer_link import SignerLink
 from controller.store.database import Database
+from controller.store.outbox import Parcel
 from protocol.rules import Clock
 
 
@@ -57,6 +58,8 @@ class Pending:
 class Parts:
     """The controller's parts, built once by `serve`. `wake` rings when the outbox has something, `offers` when offers may be due.
 
+    `fresh` are orders just committed, for the outbox to send without asking the database first.
+
     `hashing`: each check of a password takes 64 MB and a core for a moment, so two at once and the others wait.
     `expect` is told of each area where nodes should soon hold something new.
     """
@@ -67,6 +70,7 @@ class Parts:
     signer: SignerLink
     live: Live
     now_ms: Callable[[], int]
+    fresh: list[Parcel] = field(default_factory=list)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     offers: asyncio.Event = field(default_factory=asyncio.Event)
     broker: BrokerState = field(default_factory=BrokerState)

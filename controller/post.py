@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 from typing import Final, Protocol
 
 from aiomqtt import Client, ProtocolVersion
@@ -63,7 +64,10 @@ class Publisher:
 
 
 def open_client(parts: Parts) -> Client:
-    """A client with the controller's certificate and a session that outlives it; it acknowledges only when told to."""
+    """A client with the controller's certificate and a session that outlives it; it acknowledges only when told to.
+
+    Without TCP_NODELAY an order waited up to 30 ms for the acknowledgement of an earlier packet (measured on loopback).
+    """
     config = parts.config
     properties = Properties(PacketTypes.CONNECT)
     properties.SessionExpiryInterval = SESSION_S
@@ -79,6 +83,7 @@ def open_client(parts: Parts) -> Client:
         properties=properties,
         tls_context=client_context(config.ca, config.tls / "controller.crt", config.tls / "controller.key"),
         logger=log,
+        socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
     )
     client._client.manual_ack_set(True)  # noqa: SLF001  aiomqtt gives no other way to acknowledge after the commit
     return client

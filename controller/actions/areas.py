@@ -45,7 +45,7 @@ async def search(parts: Parts, text: str) -> list[AreaView]:
     seeds = [_seed(area) for area in parts.world.areas.values()]
     found = [seed.id for seed in area_tree.search(seeds, text)]
     words = area_tree.fold(text).split()
-    for group in await parts.database.run(stored_world.groups):
+    for group in await parts.database.read(stored_world.groups):
         names = " ".join(area_tree.fold(name) for name in (group.name, group.id, *group.old_names))
         if words and all(word in names for word in words):
             found += [commune for commune in group.communes if commune not in found]
@@ -67,7 +67,7 @@ def _seed(area: AreaKnown) -> area_tree.AreaSeed:
 
 async def groups(parts: Parts) -> list[GroupView]:
     """The groupings of communes (old districts)."""
-    found = await parts.database.run(stored_world.groups)
+    found = await parts.database.read(stored_world.groups)
     return [GroupView(id=group.id, name=group.name, communes=group.communes) for group in found]
 
 

@@ -7,4 +7,4 @@ from controller.store import notes
 
 async def list_all(parts: Parts, limit: int = 500) -> list[AuditView]:
     """Acts, newest first."""
-    return await parts.database.run(lambda tx: notes.list_audit(tx, limit))
+    return await parts.database.read(lambda tx: notes.list_audit(tx, limit))

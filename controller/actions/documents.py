@@ -236,7 +236,7 @@ async def one(parts: Parts, digest: str) -> DocumentView:
 
 async def raw(parts: Parts, digest: str) -> bytes:
     """The sealed bytes of a stored document. Raises Refused for one that nobody knows."""
-    found = await parts.database.run(lambda tx: documents.by_digest(tx, digest))
+    found = await parts.database.read(lambda tx: documents.by_digest(tx, digest))
     if found is None:
         raise Refused(f"no document {digest[:16]}… is known here", code="unknown-document", status=404)
     return found.raw
@@ -254,7 +254,7 @@ async def context(parts: Parts, kind: str, subject: str, authority: str) -> Docu
         current = next((held.digest for held in documents.of_slot(tx, slot) if held.in_force), None)
         return current, documents.highest_seq(tx, slot)
 
-    prev, highest = await parts.database.run(read)
+    prev, highest = await parts.database.read(read)
     return DocumentContext(
         kind=kind,
         subject=subject,
@@ -268,4 +268,4 @@ async def context(parts: Parts, kind: str, subject: str, authority: str) -> Docu
 
 async def list_all(parts: Parts, *, in_force: bool = True) -> list[DocumentView]:
     """Documents by kind and subject."""
-    return await parts.database.run(lambda tx: documents.list_views(tx, in_force=in_force))
+    return await parts.database.read(lambda tx: documents.list_views(tx, in_force=in_force))

@@ -29,11 +29,11 @@ async def draft(parts: Parts, who: Actor, request: Request) -> Draft:
     """Resolve and check a request; nothing goes out before `confirm`. Raises Refused."""
     _officers_only(who)
     world, now_ms = parts.world, parts.now_ms()
-    groups = await parts.database.run(stored_world.groups)
+    groups = await parts.database.read(stored_world.groups)
     areas = _resolve(world, request.areas, groups)
     covered = sorted(set().union(*(world.nodes_in(area) for area in areas)), key=world.name_of)
-    states = await parts.database.run(nodes.all_states)
-    texts, clips = _checked_words(request, {view.sha256: view.bytes for view in await parts.database.run(media.list_all)})
+    states = await parts.database.read(nodes.all_states)
+    texts, clips = _checked_words(request, {view.sha256: view.bytes for view in await parts.database.read(media.list_all)})
     made = Draft(
         id=secrets.token_hex(8),
         areas=tuple(area_or_node(world, area) for area in areas),
@@ -112,7 +112,7 @@ async def confirm(parts: Parts, who: Actor, draft_id: str, second: Actor | None 
     del parts.drafts[draft_id]
     incident, sent = secrets.token_hex(8), False
     try:
-        nonces = await parts.database.run(nodes.nonces_without_clock, urgent=True)
+        nonces = await parts.database.read(nodes.nonces_without_clock)
         clips = await _clips(parts, held.request) if held.request.clips else ()
         raws = [await parts.signer.seal(_asked_start(parts, held.request, area, incident, nonces, clips)) for area in held.areas]
         origin = submitting.Origin(requested_at_ms=requested_at_ms, sealed_with=BY_SIGNER)
@@ -126,7 +126,7 @@ async def confirm(parts: Parts, who: Actor, draft_id: str, second: Actor | None 
 
 
 async def _clips(parts: Parts, request: Request) -> tuple[Clip, ...]:
-    library = {view.sha256: view for view in await parts.database.run(media.list_all)}
+    library = {view.sha256: view for view in await parts.database.read(media.list_all)}
     langs = request.clip_langs or ("vi",) * len(request.clips)
     return tuple(
         Clip(
@@ -188,10 +188,10 @@ async def _end(
     parts: Parts, who: Actor, act: Literal["STOP", "LIFT"], incident: str | None, areas: tuple[str, ...], reason: str
 ) -> IncidentView:
     requested_at_ms, world = parts.now_ms(), parts.world
-    known = await parts.database.run(lambda tx: orders.of_key(tx, incident), urgent=True) if incident else []
+    known = await parts.database.read(lambda tx: orders.of_key(tx, incident)) if incident else []
     if incident and not known:
         raise Refused(f"no incident {incident} is known here", code="unknown-incident", status=404)
-    groups = await parts.database.run(stored_world.groups)
+    groups = await parts.database.read(stored_world.groups)
     wanted = areas or tuple(dict.fromkeys(order.mark.area for order in known))
     resolved = _resolve(world, wanted, groups)
     raws = [await parts.signer.seal(_asked_end(parts, act, area, known, reason)) for area in resolved]
@@ -225,7 +225,7 @@ async def incidents(parts: Parts, since_ms: int = 0) -> list[IncidentView]:
         names = {person.name: person.full_name for person in people.list_all(tx)}
         return [folding.with_name(view, names.get(view.created_by, "")) for view in views if view is not None]
 
-    return await parts.database.run(read)
+    return await parts.database.read(read)
 
 
 async def progress(parts: Parts, incident: str) -> IncidentView:
@@ -239,7 +239,7 @@ async def progress(parts: Parts, incident: str) -> IncidentView:
         found = people.find(tx, view.created_by)
         return folding.with_name(view, found.person.full_name if found else "")
 
-    view = await parts.database.run(read)
+    view = await parts.database.read(read)
     if view is None:
         raise Refused(f"no incident {incident} is known here", code="unknown-incident", status=404)
     return view

@@ -61,7 +61,7 @@ def _store(tx: Transaction, view: MediaView, who: Actor) -> None:
 
 async def list_all(parts: Parts) -> list[MediaView]:
     """The library, newest first."""
-    return await parts.database.run(media.list_all)
+    return await parts.database.read(media.list_all)
 
 
 async def may_fetch(parts: Parts, statement: bytes, sha256: str) -> Path:

@@ -25,16 +25,15 @@ async def overview(parts: Parts, area: str | None = None) -> list[NodeView]:
     def read(tx: Transaction) -> list[NodeView]:
         sounding = orders.sounding_now(tx, now_ms - SOUNDING_SINCE_MS)
         refused = notes.refusals_by_node(tx)
-        return [
+        views = [
             fleet.view_of(world, state, sounding=sounding.get(state.id), refused=refused.get(state.id, 0), now_ms=now_ms)
             for state in nodes.all_states(tx).values()
             if state.id in world.nodes
         ]
+        wanted = views if area is None else [view for view in views if area in view.chain]
+        return sorted(wanted, key=lambda view: (-view.severity, view.settlement_name, view.name, view.id))
 
-    views = await parts.database.run(read)
-    if area is not None:
-        views = [view for view in views if area in view.chain]
-    return sorted(views, key=lambda view: (-view.severity, view.settlement_name, view.name, view.id))
+    return await parts.database.read(read)
 
 
 async def one(parts: Parts, node: str) -> NodeView:

@@ -41,29 +41,34 @@ async def submit(parts: Parts, who: Actor, raw: bytes, origin: Origin | None = N
 
 
 async def submit_all(parts: Parts, who: Actor, raws: Sequence[bytes], origin: Origin | None = None) -> IncidentView:
-    """Take in the orders of one incident, all or none. Raises Refused with the reason that a node would give."""
+    """Take in the orders of one incident, all or none. Raises Refused with the reason that a node would give.
+
+    The answer is the incident as it just became; what nodes do with it, `view` tells.
+    """
     origin = origin or Origin(requested_at_ms=parts.now_ms())
     world, clock = parts.world, parts.clock
     current: list[peek.Claim] = []
 
-    def take(tx: Transaction) -> str:
-        key = ""
+    def take(tx: Transaction) -> tuple[list[OrderStored], list[outbox.Parcel]]:
+        key, parcels = "", []
         for raw in raws:
             current.clear()
             claim = peek.peek(raw)
             current.append(claim)
-            key = _take_one(tx, world, clock, who, raw, claim, origin)
-        return key
+            key, made = _take_one(tx, world, clock, who, raw, claim, origin)
+            parcels += made
+        return orders.of_key(tx, key), parcels
 
     try:
-        key = await parts.database.run(take, urgent=True)
+        known, parcels = await parts.database.run(take, urgent=True)
     except ProtocolError as error:
         await refuse(parts, error, origin.topic or "posted", current[0].digest if current else "")
         raise Refused(_sentence(error, current), code=error.code, status=422) from error
+    parts.fresh += parcels
     parts.wake.set()
     parts.offers.set()
-    parts.live.changed("incident", key)
-    return await view(parts, key, with_rows=False)
+    parts.live.changed("incident", known[-1].key)
+    return progress.just_now(known, world, clock.wall_ms)
 
 
 def _sentence(error: ProtocolError, current: list[peek.Claim]) -> str:
@@ -79,7 +84,9 @@ async def refuse(parts: Parts, error: ProtocolError, topic: str, digest: str) ->
     )
 
 
-def _take_one(tx: Transaction, world: World, clock: Clock, who: Actor, raw: bytes, claim: peek.Claim, origin: Origin) -> str:
+def _take_one(
+    tx: Transaction, world: World, clock: Clock, who: Actor, raw: bytes, claim: peek.Claim, origin: Origin
+) -> tuple[str, list[outbox.Parcel]]:
     chain = world.chain_of(claim.area)
     if claim.kind not in ("order", "exercise"):
         raise WrongType(f"a {claim.kind or 'document of an unknown type'} is no order: submit it with the documents")
@@ -91,13 +98,14 @@ def _take_one(tx: Transaction, world: World, clock: Clock, who: Actor, raw: byte
     if chain[-1].area_no != opened.payload.area_no:
         raise Malformed(f"area {claim.area} has number {chain[-1].area_no}, the order says {opened.payload.area_no}")
     if not opened.fresh:
-        return order.key
+        return order.key, []
     orders.insert_order(tx, order, only_nodes=origin.only_nodes)
     orders.close_replaced(tx, order.mark, world)
+    parcels: list[outbox.Parcel] = []
     if origin.published:
         orders.mark_sent(tx, order.mark.digest, clock.wall_ms)
     else:
-        outbox.put(tx, parcels_of(order, origin.only_nodes), clock.wall_ms)
+        parcels = outbox.put(tx, parcels_of(order, origin.only_nodes), clock.wall_ms)
     notes.note(
         tx,
         at_ms=clock.wall_ms,
@@ -107,7 +115,7 @@ def _take_one(tx: Transaction, world: World, clock: Clock, who: Actor, raw: byte
         what=order.key,
         detail=f"area {order.mark.area}, {', '.join(order.mark.persons)} signed, digest {order.mark.digest}",
     )
-    return order.key
+    return order.key, parcels
 
 
 def parcels_of(order: OrderStored, only_nodes: tuple[str, ...] | None) -> list[outbox.Parcel]:
@@ -152,7 +160,7 @@ async def view(parts: Parts, key: str, *, with_rows: bool = True) -> IncidentVie
     def read(tx: Transaction) -> IncidentView | None:
         return read_view(tx, world, key, now_ms, with_rows=with_rows)
 
-    found = await parts.database.run(read)
+    found = await parts.database.read(read)
     if found is None:
         raise Refused(f"no incident {key} is known here", code="unknown-incident", status=404)
     return found
@@ -186,15 +194,10 @@ async def context(parts: Parts, area: str) -> OrderContext:
     inside = world.nodes_in(area)
 
     def read(tx: Transaction) -> tuple[int, tuple[str, ...]]:
-        states = nodes.all_states(tx)
-        nonces = [
-            state.nonce
-            for node in sorted(inside)
-            if (state := states.get(node)) and state.nonce and state.clock_state == "unknown"
-        ]
+        nonces = [nonce for node, nonce in sorted(nodes.nonces_without_clock(tx).items()) if node in inside]
         return orders.highest_seq(tx, area), tuple(nonces[:MAX_NONCES])
 
-    highest, nonces = await parts.database.run(read, urgent=True)
+    highest, nonces = await parts.database.read(read)
     return OrderContext(
         area=area,
         area_no=chain[-1].area_no,

@@ -99,7 +99,7 @@ async def reset(parts: Parts, who: Actor, name: str) -> NewPerson:
 async def login(parts: Parts, name: str, password: str) -> Session | None:
     """Open a session, or None for a wrong name or password. Raises Refused (429) after five wrong ones, for longer each time."""
     now_ms = parts.now_ms()
-    found = await parts.database.run(lambda tx: people.find(tx, name))
+    found = await parts.database.read(lambda tx: people.find(tx, name))
     if found is not None and now_ms < found.blocked_until_ms:
         wait_s = -(-(found.blocked_until_ms - now_ms) // 1000)
         raise Refused(f"too many wrong passwords: wait {wait_s} s", code="wait", status=429, wait_s=wait_s)
@@ -141,7 +141,7 @@ async def _open(parts: Parts, person: PersonView) -> Session:
 
 async def session(parts: Parts, token: str) -> Session | None:
     """The session of a cookie, if it still stands."""
-    found = await parts.database.run(lambda tx: people.session(tx, _token_hash(token), parts.now_ms()))
+    found = await parts.database.read(lambda tx: people.session(tx, _token_hash(token), parts.now_ms()))
     if found is None:
         return None
     person, csrf, expires_ms = found
@@ -201,4 +201,4 @@ async def set_lang(parts: Parts, name: str, lang: str) -> None:
 
 async def list_all(parts: Parts) -> list[PersonView]:
     """Everyone who may sign in."""
-    return await parts.database.run(people.list_all)
+    return await parts.database.read(people.list_all)

@@ -7,4 +7,4 @@ from controller.store import notes
 
 async def list_all(parts: Parts, node: str | None = None, limit: int = 500) -> list[RefusalView]:
     """Refusals, newest first."""
-    return await parts.database.run(lambda tx: notes.list_refusals(tx, node, limit))
+    return await parts.database.read(lambda tx: notes.list_refusals(tx, node, limit))

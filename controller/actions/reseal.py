@@ -42,7 +42,7 @@ async def reseal_without_clock(parts: Parts) -> int:
         return found
 
     served = 0
-    for order, pairs in await parts.database.run(read):
+    for order, pairs in await parts.database.read(read):
         served += await _reseal(parts, order, pairs)
     return served
 

@@ -17,7 +17,7 @@ async def now(parts: Parts) -> StatusView:
         states = nodes.presence(tx)
         return sum(states.values()), states.get("online", 0), outbox.waiting(tx)
 
-    known, online, waiting = await parts.database.run(read)
+    known, online, waiting = await parts.database.read(read)
     keys: tuple[str, ...] = ()
     trouble = ""
     try:

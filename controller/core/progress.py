@@ -130,6 +130,12 @@ def _phase(op: str, rows: tuple[RowView, ...], accept_until_ms: int | None, now_
     return "stopped" if "stopped" in states else "expired"
 
 
+def just_now(orders: Sequence[OrderStored], world: World, now_ms: int) -> IncidentView:
+    """An incident at the moment its newest order was taken in: nothing has come back yet."""
+    phase: IncidentPhase = "stopping" if orders[-1].mark.op == "STOP" else "waiting"
+    return structs.replace(view_of(orders, (), world, {}, now_ms), state=phase)
+
+
 def without_rows(view: IncidentView) -> IncidentView:
     """The same, for lists."""
     return structs.replace(view, rows=())

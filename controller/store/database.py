@@ -1,4 +1,4 @@
-"""One connection in one thread: each `run` is one transaction, urgent ones go before the others."""
+"""One connection and thread that writes, urgent work first; another that only reads, so that no list delays an order."""
 
 import asyncio
 import sqlite3
@@ -77,14 +77,20 @@ def _on_begin(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-def open_engine(url: str) -> Engine:
+def _on_begin_reading(connection: Connection) -> None:
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN")
+        connection.exec_driver_sql("PRAGMA query_only=ON")
+
+
+def open_engine(url: str, *, reading: bool = False) -> Engine:
     """An engine for a SQLite or PostgreSQL URL, with our durability settings."""
     if url.startswith("sqlite"):
         engine = create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
     else:
         engine = create_engine(url, pool_size=1, max_overflow=0, pool_pre_ping=True)
     event.listen(engine, "connect", _on_connect)
-    event.listen(engine, "begin", _on_begin)
+    event.listen(engine, "begin", _on_begin_reading if reading else _on_begin)
     return engine
 
 
@@ -101,26 +107,51 @@ def url_of(file: Path) -> str:
     return f"sqlite:///{file}"
 
 
-class Database:
-    """The store's door. `run` gives a connection inside one transaction to a function of ours, in the store's own thread."""
+class _Lane:
+    """A connection in a thread of its own; one transaction at a time."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self._engine = open_engine(url)
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+    def __init__(self, engine: Engine, name: str) -> None:
+        self._engine = engine
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
         self._turn = Turnstile()
 
-    def run_now(self, work: Callable[[Transaction], T]) -> T:
-        """One transaction, at once and in this thread: for what happens before there is a loop."""
+    def now(self, work: Callable[[Transaction], T]) -> T:
+        """One transaction, at once and in this thread."""
         with self._engine.begin() as connection:
             return work(connection)
 
+    async def run(self, work: Callable[[Transaction], T], *, urgent: bool) -> T:
+        """One transaction in the lane's thread."""
+        async with self._turn.pass_(urgent=urgent):
+            return await asyncio.get_running_loop().run_in_executor(self._thread, self.now, work)
+
+    def close(self) -> None:
+        """Finish what runs and close the connection."""
+        self._thread.shutdown()
+        self._engine.dispose()
+
+
+class Database:
+    """The store's door: `run` gives a function of ours a connection inside one transaction, `read` one that may only look."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._writing = _Lane(open_engine(url), "store")
+        self._reading = _Lane(open_engine(url, reading=True), "store-read")
+
+    def run_now(self, work: Callable[[Transaction], T]) -> T:
+        """One transaction, at once and in this thread: for what happens before there is a loop."""
+        return self._writing.now(work)
+
     async def run(self, work: Callable[[Transaction], T], *, urgent: bool = False) -> T:
         """One transaction; it is committed when this returns."""
-        async with self._turn.pass_(urgent=urgent):
-            return await asyncio.get_running_loop().run_in_executor(self._thread, self.run_now, work)
+        return await self._writing.run(work, urgent=urgent)
+
+    async def read(self, work: Callable[[Transaction], T]) -> T:
+        """Look at what is committed; whatever writes goes on meanwhile."""
+        return await self._reading.run(work, urgent=False)
 
     def close(self) -> None:
         """Finish what runs and close the file."""
-        self._thread.shutdown()
-        self._engine.dispose()
+        self._reading.close()
+        self._writing.close()

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 from sqlalchemy import delete, func, insert, select, update
 
 from controller.store.database import Transaction
@@ -26,10 +26,11 @@ class Parcel(Struct, frozen=True, kw_only=True):
     id: int = 0
 
 
-def put(tx: Transaction, parcels: list[Parcel], now_ms: int) -> None:
-    """Add to what is to be sent."""
+def put(tx: Transaction, parcels: list[Parcel], now_ms: int) -> list[Parcel]:
+    """Add to what is to be sent. Returns the parcels with their ids."""
+    stored = []
     for parcel in parcels:
-        tx.execute(
+        made = tx.execute(
             insert(outbox).values(
                 rank=parcel.rank,
                 topic=parcel.topic,
@@ -40,6 +41,9 @@ def put(tx: Transaction, parcels: list[Parcel], now_ms: int) -> None:
                 created_ms=now_ms,
             )
         )
+        key = made.inserted_primary_key
+        stored.append(structs.replace(parcel, id=int(key[0]) if key else 0))
+    return stored
 
 
 def unsent(tx: Transaction, now_ms: int) -> list[Parcel]:
