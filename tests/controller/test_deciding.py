@@ -113,7 +113,7 @@ def test_reasons_are_worst_first_and_name_what_is_wrong() -> None:
         records_upto=0,
     )
     found = reasons_of(node, state, ("station 52.1",), 3)
-    assert [reason.code for reason in found][0] == "lost"
+    assert found[0].code == "lost"
     assert {reason.code for reason in found} == {
         "lost",
         "clock-unknown",

@@ -141,6 +141,32 @@ async def test_records_are_counted_once_and_gaps_are_asked_for(hq: Headquarters)
         assert sorted(play.record_id for play in plays) == [1, 2, 3, 4]
 
 
+async def test_serve_killed_again_and_again_counts_every_play_once(own_hq: Headquarters) -> None:
+    hq = own_hq
+    node, whole_count = hq.new_node(), 40
+    async with node.connected():
+        await whole(node)
+
+        async def tell_all() -> None:
+            """As a node does: from the last mark on, a few at a time, until all are marked."""
+            while node.marks[-1:] != [whole_count]:
+                upto = node.marks[-1] if node.marks else 0
+                for first in range(upto + 1, whole_count + 1, 5):
+                    await node.receipt(plays=tuple(node.play(n) for n in range(first, min(first + 5, whole_count + 1))))
+                    await asyncio.sleep(0.02)
+                await asyncio.sleep(0.5)
+
+        telling = asyncio.create_task(tell_all())
+        for pause_s in (0.05, 0.15, 0.3):
+            await asyncio.sleep(pause_s)
+            hq.kill("serve")
+            await asyncio.to_thread(hq.start_serve)
+        async with asyncio.timeout(60):
+            await telling
+        plays = hq.get("/v1/plays", list[PlayView], node=node.node)
+        assert sorted(play.record_id for play in plays) == list(range(1, whole_count + 1))
+
+
 async def test_a_node_that_lost_its_memory_counts_anew_and_loses_nothing(hq: Headquarters) -> None:
     node = hq.new_node()
     async with node.connected():
