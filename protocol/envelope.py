@@ -240,6 +240,16 @@ def peek(raw: bytes) -> tuple[str, int]:
     return payload.kind, payload.seq
 
 
+def claimed(raw: bytes) -> tuple[str, int] | None:
+    """The digest and seq of a document that was verified and yet refused; None when its payload cannot be read."""
+    try:
+        outer, envelope = _open_outer(raw, CAP_ANY_BYTES)
+        kind = KIND_OF_TYPE[outer.payload_type]
+        return digest_of(kind, envelope.payload), _decode(kind, envelope.payload).seq
+    except ProtocolError:
+        return None
+
+
 def payload_of(raw: bytes) -> Sealed:
     """The payload of bytes that passed `unseal` before they were stored. Raises Malformed for anything else."""
     outer, envelope = _open_outer(raw, CAP_ANY_BYTES)

@@ -78,8 +78,8 @@ def take_hello(tx: Transaction, hello: Hello) -> NodeState | None:
     known = state_of(tx, hello.node)
     if known is None:
         return None
-    # a node that never did anything is new; the same word from one that did means that its memory is gone
-    lost = hello.amnesia and (known.amnesia or known.records_upto > 0 or known.boot_count > hello.boot_count)
+    # a first boot is new, not lost; lost it is when it knows less of its own records than we do
+    lost = hello.amnesia and (known.amnesia or hello.last_record_id < known.records_upto)
     values: dict[str, Any] = {
         "nonce": hello.nonce,
         "previous_nonce": hello.previous_nonce,

@@ -110,6 +110,14 @@ def end_disempowered(turn: Turn) -> None:
             end(turn, alarm, "stopped", why=code)
 
 
+def review_exercises(turn: Turn) -> None:
+    """The clock or the rules changed: an exercise goes on only inside the station's hours."""
+    for alarm in list(turn.state.alarms.values()):
+        why = plan.why_no_exercise(turn, alarm.start) if isinstance(alarm.start, ExerciseStart) else None
+        if why is not None:
+            end(turn, alarm, "stopped", why=why)
+
+
 def drop_spent(turn: Turn) -> None:
     """What was heard for as long as it may be, or as often as it was to be, ends."""
     sounding = {playing.alarm for playing in turn.state.plays.values() if playing.phase != "ending"}

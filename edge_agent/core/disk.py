@@ -24,6 +24,8 @@ def saved(turn: Turn, event: Saved) -> None:
         alarms.take_effect(turn, after.alarm, after.record)
     if after.play_id is not None:
         playback.recorded(turn, after.play_id)
+    if after.closed is not None:
+        reports.closed(turn, after.closed)
     turn.tell(*(Acknowledge(ref) for ref in after.acknowledge))
     if after.order is not None and not reports.knows(turn, after.order):
         reports.note(turn, after.order, after.result)

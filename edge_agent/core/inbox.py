@@ -9,8 +9,8 @@ from edge_agent.core import alarms, content, disk, plan, playback, reports
 from edge_agent.core.state import MS_NS, Alarm, Turn
 from edge_agent.events import Arrived
 from protocol import topics
-from protocol.envelope import Opened, peek, unseal
-from protocol.errors import ProtocolError
+from protocol.envelope import Opened, claimed, peek, unseal
+from protocol.errors import BadSignature, Malformed, NotRead, ProtocolError, WrongType
 from protocol.orders import AnyOrder, ExerciseStart, ExerciseStop, Lift, Start, Stop
 from protocol.reports import RecordMark
 from protocol.rules import mark_of
@@ -20,6 +20,8 @@ LONGEST_NS = 2_000 * MS_NS
 MOST_COLLECTED = 256
 FROM_CARD = 0
 """The ref of a document that lies on the node's own card: nobody waits for an answer."""
+UNVERIFIED = (Malformed, WrongType, BadSignature, NotRead)
+"""Refused before, or without knowing, that somebody trusted signed it."""
 TURN_OF_KIND = {"root": 0, "placement": 1, "grant": 2, "order": 3, "exercise": 3}
 _RECORD_MARK = msgspec.json.Decoder(RecordMark)
 _READS = frozenset(reports.READS)
@@ -76,7 +78,7 @@ def take(turn: Turn, event: Arrived) -> None:
             event.raw, topic=event.topic, trust=state.trust, me=state.me, now=turn.wall, seen=state.seen, reads=_READS
         )
     except ProtocolError as error:
-        _refuse(turn, event, error.code, str(error))
+        _refuse(turn, event, error.code, str(error), signed=not isinstance(error, UNVERIFIED))
         return
     payload = opened.payload
     if not opened.fresh and disk.join(turn, opened.digest, event.ref):
@@ -90,7 +92,8 @@ def take(turn: Turn, event: Arrived) -> None:
         turn.save(acknowledge=(event.ref,))
 
 
-def _refuse(turn: Turn, event: Arrived, code: str, text: str) -> None:
+def _refuse(turn: Turn, event: Arrived, code: str, text: str, *, signed: bool) -> None:
+    """Count it and tell it. Only an order that somebody trusted signed is named as that order: no forgery may speak for it."""
     turn.tell(Acknowledge(event.ref))
     if event.ref == FROM_CARD:
         return
@@ -99,7 +102,9 @@ def _refuse(turn: Turn, event: Arrived, code: str, text: str) -> None:
     except ProtocolError:
         incident = None
     named = None if incident == topics.WHOLE_AREA else incident
-    reports.refuse(turn, code, text, event.topic, hashlib.sha256(event.raw).hexdigest(), named)
+    claim = claimed(event.raw) if signed else None
+    digest, seq = claim if claim is not None else (hashlib.sha256(event.raw).hexdigest(), None)
+    reports.refuse(turn, code, text, event.topic, digest=digest, incident=named, order_seq=seq)
 
 
 def _take_record_mark(turn: Turn, event: Arrived) -> None:
@@ -121,7 +126,7 @@ def _take_order(turn: Turn, opened: Opened, order: AnyOrder, event: Arrived) -> 
     if isinstance(order, Start | ExerciseStart):
         why = plan.why_no_exercise(turn, order) if isinstance(order, ExerciseStart) else None
         if why is not None:
-            _refuse(turn, event, "quiet-hours", why)
+            _refuse(turn, event, "quiet-hours", why, signed=True)
             return
         turn.set(seen=turn.state.seen.with_order(mark))
         # a clock that cannot be trusted says nothing about when this was; the signer's does

@@ -18,6 +18,8 @@ def settle(turn: Turn) -> None:
     """Make what sounds agree with what should sound; called at the end of every turn."""
     alarms.drop_spent(turn)
     planned_anew = plan.keep_up(turn)
+    if planned_anew:
+        alarms.review_exercises(turn)
     top, current = alarms.top(turn), plays.current(turn)
     if top is not None:
         if not alarms.is_of(current, top):

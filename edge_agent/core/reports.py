@@ -95,7 +95,7 @@ def repeat_result(turn: Turn, mark: OrderMark) -> None:
         note(turn, mark, "received", reason="held from before")
 
 
-def refuse(turn: Turn, code: str, text: str, topic: str, digest: str | None, incident: str | None) -> None:
+def refuse(turn: Turn, code: str, text: str, topic: str, *, digest: str, incident: str | None, order_seq: int | None) -> None:
     """Count a refusal; tell it with its reason, but of one kind and topic only every five seconds, and few in all."""
     state, now_ns = turn.state, turn.now.mono_ns
     turn.set(refused={**state.refused, code: state.refused.get(code, 0) + 1})
@@ -109,6 +109,7 @@ def refuse(turn: Turn, code: str, text: str, topic: str, digest: str | None, inc
     turn.set(refusal_said_ns={**said, what: now_ns})
     told = OrderResult(
         incident=incident,
+        order_seq=order_seq,
         result="refused",
         reason=clean(f"{code}: {text}", REASON_LETTERS),
         topic=clean(topic, TOPIC_LETTERS),
@@ -147,14 +148,20 @@ def opening(turn: Turn, record: PlayRecord) -> tuple[PutRecord, PutNumber]:
 
 
 def close_record(turn: Turn, record: PlayRecord, ending: Ending, *, reason: str = "", ended_ms: int | None = None) -> None:
-    """The play is over: keep the record closed, and tell it."""
+    """The play is over: keep the record closed. It is told once it is on disk: a number that the controller knows must
+    never come to stand for another play after a power cut.
+    """
     at_ms = max(0, turn.now.wall_ms if ended_ms is None else ended_ms)
     closed = structs.replace(record, ending=ending, reason=clean(reason, REASON_LETTERS), ended_ms=at_ms)
+    turn.save(PutRecord(closed, is_open=False), closed=closed)
+
+
+def closed(turn: Turn, record: PlayRecord) -> None:
+    """A closed record is on disk."""
     turn.set(
-        records={**turn.state.records, closed.record_id: closed},
-        unsent_records=turn.state.unsent_records | {closed.record_id},
+        records={**turn.state.records, record.record_id: record},
+        unsent_records=turn.state.unsent_records | {record.record_id},
     )
-    turn.save(PutRecord(closed, is_open=False))
 
 
 def recalled(turn: Turn, records: tuple[PlayRecord, ...]) -> None:

@@ -102,6 +102,7 @@ class After(Struct, frozen=True, kw_only=True):
     alarm: Alarm | None = None
     record: PlayRecord | None = None
     play_id: int | None = None
+    closed: PlayRecord | None = None
 
 
 class Told(Struct, frozen=True):

@@ -7,6 +7,7 @@ import pytest
 
 from edge_agent.commands import HoldFetch, Publish
 from edge_agent.events import Arrived, DriverFailed, MachineChecked
+from protocol.envelope import claimed
 from protocol.orders import Text
 from protocol.reports import Health, Receipt
 from tests.core.harness import Node
@@ -49,6 +50,26 @@ def test_a_refusal_changes_nothing_and_is_acknowledged_counted_and_told():
     assert told.reason.startswith("bad-signature")
     assert told.incident == "00000000000000a1"
     assert node.state.refused == {"bad-signature": 1}
+
+
+def test_an_order_that_was_truly_signed_and_yet_refused_is_named_so_that_its_row_shows_it():
+    node = fresh()
+    late = start(node.true_ms - 7_200_000)
+    node.give(late)
+    node.run(1)
+    told = node.controller.results[-1]
+    assert (told.result, told.reason.partition(":")[0]) == ("refused", "superseded")
+    assert (told.digest, told.order_seq) == claimed(late.raw)
+
+
+def test_a_forgery_never_speaks_for_the_order_it_imitates():
+    node = fresh()
+    forged = start(node.true_ms, by=("d1",))
+    node.give(forged)
+    node.run(1)
+    told = node.controller.results[-1]
+    assert told.order_seq is None
+    assert told.digest != claimed(forged.raw)[0]
 
 
 def test_a_flood_of_refusals_is_counted_and_told_once_in_five_seconds():
