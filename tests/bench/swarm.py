@@ -3,8 +3,8 @@
 Plain TCP, so that memory stays sane. Each node verifies for itself with the product's `unseal`; nothing is shared but the
 parsed grants, which are immutable. A command on standard input begins a round, one line of JSON on standard output ends it:
 `raw` (nobody verifies), `now` (each verifies as its bytes come), `later` (each verifies once all bytes have come, as if it
-had a processor of its own), `answer` (as `later`, and each sends its receipt). `hello` makes each say alive and hello; a number
-lets that many seconds pass with keep-alives.
+had a processor of its own), `answer` (as `later`, and each sends its receipt). `hello 40` makes each say alive and
+hello within 40 s; `rest 40` lets 40 s pass with keep-alives.
 """
 
 from __future__ import annotations
@@ -187,13 +187,15 @@ class Swarm:
         own = ChainLink(area=name, area_no=len(self._nodes), level="node")
         return ceremony.build_placement(chain=(*links, own), report_key=self._material.report_key, now_ms=now_ms())
 
-    def hello(self) -> None:
-        """Every node says that it is there, and what it holds."""
-        for node in self._nodes.values():
+    def hello(self, seconds: float) -> None:
+        """Every node says that it is there and what it holds, spread over some seconds as jittered back-offs spread them."""
+        began_s = time.monotonic()
+        for number, node in enumerate(self._nodes.values()):
+            while time.monotonic() - began_s < seconds * number / len(self._nodes):
+                self._drain(0.02)
             if node.who is not None and node.sealer is not None:
                 node.say(*saying.alive(node.who), retain=True)
                 node.say(*saying.hello(node.who, node.sealer))
-            self._drain(0)
 
     def rest(self, seconds: float) -> None:
         """Let time pass: every node pings once in a while, and takes in what comes without answering."""
@@ -308,10 +310,8 @@ def obey(swarm: Swarm, word: str) -> None:
         sys.stdout.buffer.write(msgspec.json.encode(seen) + b"\n")
         sys.stdout.buffer.flush()
         return
-    if word == "hello":
-        swarm.hello()
-    else:
-        swarm.rest(float(word))
+    name, _space, seconds = word.partition(" ")
+    (swarm.hello if name == "hello" else swarm.rest)(float(seconds))
     print("done", flush=True)
 
 
