@@ -88,7 +88,8 @@ def _draft(payload: Sealed, out: Path, *, kind: str, dry_run: bool, as_json: boo
     if dry_run:
         say("Nothing was written (--dry-run).")
     else:
-        say(f"Wrote the draft {out}. Next, each signer: loa-provision {kind} sign {out} --key SIGNER.key")
+        root = "" if kind == "root" else " --root root.json"
+        say(f"Wrote the draft {out}. Next, each signer: loa-provision {kind} sign {out}{root} --key SIGNER.key")
 
 
 def _digest(payload: Sealed, kind: str) -> str:
@@ -162,7 +163,7 @@ def _first_root_done(file: Path, paper: papers.Paper, *, dry_run: bool) -> tuple
 @root.command(
     "new",
     help=f"Write the draft of a root.\n\n\b\n{escape(ROOT_EXAMPLE)}",
-    epilog="loa-provision root new root.toml --out root.json",
+    epilog="loa-provision root new root.toml --areas areas.json --out root.json",
 )
 def root_new(
     table: TableArgument,
@@ -201,7 +202,7 @@ def root_sign(
 @grant.command(
     "new",
     help=f"Write the draft of a grant.\n\n\b\n{escape(GRANT_EXAMPLE)}",
-    epilog="loa-provision grant new grant.toml --out grant.json",
+    epilog="loa-provision grant new grant.toml --areas areas.json --out grant.json",
 )
 def grant_new(
     table: TableArgument,
