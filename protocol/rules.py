@@ -274,7 +274,7 @@ def silences(stop: OrderMark, start: OrderMark, trust: Trust) -> bool:
 
 def _judge_order(order: AnyOrder, mark: OrderMark, *, trust: Trust, me: Me, seen: Seen) -> bool:
     """Check 9 for orders. Returns whether it is new. Raises Equivocation, Superseded, Stopped or NotEmpowered."""
-    known = seen.order(mark.incident, mark.seq, mark.op)
+    known = seen.order(mark)
     if known is not None:
         if known.digest != mark.digest:
             raise Equivocation(f"order {mark.incident} {mark.seq} {mark.op} was signed with two contents")

@@ -38,6 +38,18 @@ class OrderMark(Struct, frozen=True, kw_only=True):
     keyids: tuple[str, ...]
     persons: tuple[str, ...]
 
+    @property
+    def identity(self) -> "OrderId":
+        """What makes two orders the same one: with two contents it is an equivocation.
+
+        Kind, area and authority belong to it: an exercise, another area's order of one incident, or another authority's STOP
+        of the same millisecond must not hide this one.
+        """
+        return (self.kind, self.op, self.area, self.authority, self.incident, self.seq)
+
+
+OrderId = tuple[str, str, str, str, str | None, int]
+
 
 def op_of(order: AnyOrder) -> str:
     """START, STOP or LIFT."""
@@ -54,7 +66,7 @@ class Seen(Struct, frozen=True):
     """Documents in force by slot, orders by identity, and per key the newest seq that was ever evicted."""
 
     documents: Mapping[Slot, Mark] = {}
-    orders: Mapping[tuple[str | None, int, str], OrderMark] = {}
+    orders: Mapping[OrderId, OrderMark] = {}
     evicted_seq: Mapping[str, int] = {}
     amnesia_since_ms: int | None = None
 
@@ -62,9 +74,9 @@ class Seen(Struct, frozen=True):
         """What is held in a slot."""
         return self.documents.get(slot)
 
-    def order(self, incident: str | None, seq: int, op: str) -> OrderMark | None:
-        """The order with this identity."""
-        return self.orders.get((incident, seq, op))
+    def order(self, like: OrderMark) -> OrderMark | None:
+        """The order with the identity of this one."""
+        return self.orders.get(like.identity)
 
     def starts_of(self, incident: str) -> tuple[OrderMark, ...]:
         """Every START of an incident, oldest first."""
@@ -81,12 +93,12 @@ class Seen(Struct, frozen=True):
 
     def with_order(self, mark: OrderMark) -> "Seen":
         """The same memory with this order in it; beyond 256 of a key its oldest are forgotten, and older ones never again new."""
-        orders = {**self.orders, (mark.incident, mark.seq, mark.op): mark}
+        orders = {**self.orders, mark.identity: mark}
         evicted = dict(self.evicted_seq)
         for keyid in mark.keyids:
             of_key = sorted((held for held in orders.values() if keyid in held.keyids), key=lambda held: held.seq)
             for old in of_key[: max(0, len(of_key) - KEPT_PER_KEY)]:
-                orders.pop((old.incident, old.seq, old.op), None)
+                orders.pop(old.identity, None)
                 for signer in old.keyids:
                     evicted[signer] = max(evicted.get(signer, -1), old.seq)
         return structs.replace(self, orders=orders, evicted_seq=evicted)

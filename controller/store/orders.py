@@ -52,7 +52,7 @@ def memory_of(tx: Transaction, areas: Iterable[str], incident: str | None, seq: 
     )
     rows = tx.execute(select(orders).where(orders.c.area.in_(list(areas)), relevant))
     marks = [_stored(row).mark for row in rows]
-    return Seen(orders={(mark.incident, mark.seq, mark.op): mark for mark in marks})
+    return Seen(orders={mark.identity: mark for mark in marks})
 
 
 def insert_order(tx: Transaction, order: OrderStored, *, only_nodes: Iterable[str] | None = None) -> None:

@@ -12,6 +12,7 @@ from protocol.documents import Root
 from protocol.envelope import payload_of
 from protocol.errors import ProtocolError
 from protocol.orders import ExerciseStart, Start
+from protocol.reports import PlayRecord
 from protocol.rules import document_mark, silences, slot_of
 from protocol.seen import KEPT_PER_KEY, Seen
 from protocol.units import Document
@@ -40,14 +41,36 @@ def recall(turn: Turn, memory: Memory) -> None:
     _recall_documents(turn, memory)
     for number, order in enumerate(memory.orders, TOLD_AGAIN - len(memory.orders)):
         _recall_order(turn, order, told=number >= 0)
+    _fill_gaps(turn, memory)
     content.end_disempowered(turn)
     content.refresh_wants(turn)
     turn.ask_hello(delay_ms=0)
 
 
+def _fill_gaps(turn: Turn, memory: Memory) -> None:
+    """A number whose record a failing card never took is told as lost: the controller counts without gaps."""
+    known = {record.record_id for record in memory.records}
+    newest = max(known, default=memory.records_upto)
+    for number in range(memory.records_upto + 1, newest):
+        if number not in known:
+            lost = PlayRecord(
+                record_id=number,
+                boot_count=memory.boot_count,
+                digest="0" * 64,
+                item="lost",
+                area=turn.state.node,
+                authority="placement",
+                purpose="routine",
+                planned_ms=0,
+                ending="cut",
+                clock_state="unknown",
+            )
+            reports.close_record(turn, lost, "cut", reason="the card failed before the power went: its record is lost")
+
+
 def _seen_of(memory: Memory) -> Seen:
     marks = [*memory.marks, *(order.mark for order in memory.orders)]
-    orders = {(mark.incident, mark.seq, mark.op): mark for mark in marks}
+    orders = {mark.identity: mark for mark in marks}
     seen = Seen(orders=orders, evicted_seq=memory.evicted_seq, amnesia_since_ms=memory.created_ms)
     counts = Counter(keyid for mark in orders.values() for keyid in mark.keyids)
     for keyid in [keyid for keyid, count in counts.items() if count > KEPT_PER_KEY]:

@@ -27,7 +27,7 @@ def settle(turn: Turn) -> None:
             alarms.begin(turn, top)
         return
     if current is not None and current.alarm is not None:
-        why = _told_why(turn, current.alarm, current.record.planned_ms)
+        why = _told_why(turn, current.record.digest)
         plays.hush(turn, current, "max" if why == alarms.SPENT else "stopped", why=why)
     elif current is not None and current.due is not None and planned_anew:
         bulletins.review(turn, current, current.due)
@@ -37,8 +37,8 @@ def settle(turn: Turn) -> None:
             bulletins.begin(turn, due)
 
 
-def _told_why(turn: Turn, incident: str, seq: int) -> str:
-    told = turn.state.results.get((incident, seq, "START"))
+def _told_why(turn: Turn, digest: str) -> str:
+    told = turn.state.results.get(digest)
     return told.result.reason if told is not None else ""
 
 

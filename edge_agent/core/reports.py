@@ -7,7 +7,7 @@ import msgspec
 from msgspec import structs
 
 from edge_agent.commands import Publish, PutNumber, PutRecord
-from edge_agent.core.state import MS_NS, VERSION, ResultKey, Told, Turn
+from edge_agent.core.state import MS_NS, VERSION, Told, Turn
 from protocol.errors import ClockUnusable
 from protocol.messages import TYPES
 from protocol.orders import AnyStart
@@ -45,7 +45,7 @@ def clean(text: str, longest: int) -> str:
 
 def knows(turn: Turn, mark: OrderMark) -> bool:
     """Whether something was told of this order already."""
-    return (mark.incident, mark.seq, mark.op) in turn.state.results
+    return mark.digest in turn.state.results
 
 
 def note(
@@ -59,11 +59,10 @@ def note(
     told: bool = True,
 ) -> None:
     """What became of an order; it is told until the broker has it, and again when the order is offered again."""
-    key = (mark.incident, mark.seq, mark.op)
-    old = turn.state.results.get(key)
+    old = turn.state.results.get(mark.digest)
     _put_result(
         turn,
-        key,
+        mark.digest,
         OrderResult(
             incident=mark.incident,
             order_seq=mark.seq,
@@ -77,7 +76,7 @@ def note(
     )
 
 
-def _put_result(turn: Turn, key: ResultKey, result: OrderResult, *, told: bool = True) -> None:
+def _put_result(turn: Turn, key: str, result: OrderResult, *, told: bool = True) -> None:
     """Keep a result, forgetting the oldest beyond what is kept (those of orders that still sound come back by being told)."""
     results = {other: kept for other, kept in turn.state.results.items() if other != key}
     results[key] = Told(result, turn.now.mono_ns)
@@ -90,7 +89,7 @@ def _put_result(turn: Turn, key: ResultKey, result: OrderResult, *, told: bool =
 def repeat_result(turn: Turn, mark: OrderMark) -> None:
     """The order came again: say again what became of it."""
     if knows(turn, mark):
-        turn.set(unsent=turn.state.unsent | {(mark.incident, mark.seq, mark.op)})
+        turn.set(unsent=turn.state.unsent | {mark.digest})
     else:
         note(turn, mark, "received", reason="held from before")
 
@@ -116,7 +115,7 @@ def refuse(turn: Turn, code: str, text: str, topic: str, *, digest: str, inciden
         digest=digest,
         at_ms=max(0, turn.now.wall_ms),
     )
-    _put_result(turn, (incident, None, what), told)
+    _put_result(turn, what, told)
     if code == ClockUnusable.code:
         turn.ask_hello(delay_ms=0)
 
@@ -148,8 +147,9 @@ def opening(turn: Turn, record: PlayRecord) -> tuple[PutRecord, PutNumber]:
 
 
 def close_record(turn: Turn, record: PlayRecord, ending: Ending, *, reason: str = "", ended_ms: int | None = None) -> None:
-    """The play is over: keep the record closed. It is told once it is on disk: a number that the controller knows must
-    never come to stand for another play after a power cut.
+    """The play is over: keep the record closed, and tell it once it is on disk.
+
+    Told before, its number could come to stand for another play after a power cut.
     """
     at_ms = max(0, turn.now.wall_ms if ended_ms is None else ended_ms)
     closed = structs.replace(record, ending=ending, reason=clean(reason, REASON_LETTERS), ended_ms=at_ms)

@@ -112,10 +112,6 @@ class Told(Struct, frozen=True):
     noted_ns: int
 
 
-ResultKey = tuple[str | None, int | None, str]
-"""Incident, seq and op of an order; of a refusal the incident and what was refused where."""
-
-
 class State(Struct, frozen=True, kw_only=True):
     """Everything; replaced, never changed."""
 
@@ -162,8 +158,9 @@ class State(Struct, frozen=True, kw_only=True):
     records: Mapping[int, PlayRecord] = {}
     unsent_records: frozenset[int] = frozenset()
     mark_back_ns: int | None = None
-    results: Mapping[ResultKey, Told] = {}
-    unsent: frozenset[ResultKey] = frozenset()
+    results: Mapping[str, Told] = {}
+    """By the order's digest; of a refusal by its code and topic."""
+    unsent: frozenset[str] = frozenset()
     link_lost_ns: int | None = None
     hello_due_ns: int | None = None
     hello_sent_ns: int | None = None
