@@ -36,6 +36,6 @@ GROUPS = (
     Group("costs", "memory and processor, playing and idle", 420, 70, body.costs),
     Group("idle", "bytes of an idle node on its link; loss noticed", 1400, 400, idle.run, CLEAN),
     Group("scale", "an order verified by 10,000 simulated nodes, beside the bare broker", 240, 60, scale.run),
-    Group("scale-controller", "the real controller with 10,000 nodes connected", 240, 90, province.run),
+    Group("scale-controller", "the real controller with 10,000 nodes connected", 360, 110, province.run),
     Group("kills", "200 rounds of the kill test", 500, 60, kills.run),
 )

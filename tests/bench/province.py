@@ -215,7 +215,7 @@ async def _one_order(office: Office, there: Crowd, nodes: int) -> list[Figure]:
             "order through the controller to every node",
             arrived,
             lost=nodes - len(arrived) + refused,
-            note="arrival; to /v1/orders",
+            note="from POST /v1/orders to arrival, on cores that the nodes share",
         ),
         judge(
             "order shown as received by every node",

@@ -203,7 +203,7 @@ class Swarm:
         waiting: list[Node] = []
         while (gone_s := time.monotonic() - began_s) < seconds:
             if not waiting:
-                waiting, round_s = list(self._nodes.values()), gone_s
+                waiting, round_s = list(reversed(self._nodes.values())), gone_s
             while waiting and gone_s - round_s >= PING_S * (1 - len(waiting) / len(self._nodes)):
                 waiting.pop().sock.send(packet(PINGREQ, b""))
             self._drain(0.05)
