@@ -306,7 +306,10 @@ def test_two_sinks_hear_the_same(tmp_path, monkeypatch):
     assert len(recorded) == 20 * BLOCK
 
 
-@pytest.mark.parametrize("spec", ["", "wav:", "wav", "wav:x?max_s=0", "wav:x?max_s=no", "fifo:", "alsa:", "tape:x", "wav:x+tape:y"])
+NO_SINKS = ("", "wav:", "wav", "wav:x?max_s=0", "wav:x?max_s=no", "fifo:", "alsa:", "tape:x", "wav:x+tape:y")
+
+
+@pytest.mark.parametrize("spec", NO_SINKS)
 def test_a_sink_that_is_none_is_refused_with_the_remedy(spec):
     with pytest.raises(ValueError, match="wav:PATH"):
         parse(spec)
