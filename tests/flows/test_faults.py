@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from protocol import topics
+from protocol.orders import Text
 from tests.commune import AgentProcess, order_topic
 from tests.faked import environment
 from tests.flows.conftest import FIRST
@@ -159,9 +160,11 @@ async def test_a_full_card_refuses_documents_and_still_keeps_and_sounds_an_emerg
         await office.say(large)
         await until(lambda: "storage-failed" in office.hello(node).troubles, 20, "the trouble")
         assert (here / "ballast").exists()
-        start = commune.start(FIRST, **SHORT)
+        start = commune.start(FIRST, **(SHORT | {"text": (Text(lang="vi", text="Nước lên."),)}))
         await office.say(start)
-        await office.came_to(node, start.incident, "ended")
+        ended = await office.came_to(node, start.incident, "ended")
         assert "sounding" in [told.result for told in office.results(node, start.incident)]
-        assert len(await office.played(node, 2)) == 2
+        assert ended.spoken_at_ms is not None
+        _first, record = await office.played(node, 2)
+        assert (record.ending, record.reason) == ("played", ""), "its words too were said: the ballast left room for them"
         assert hello.boot_count == 1

@@ -18,7 +18,7 @@ RECORDS_KEPT_MS: Final = 30 * 86_400_000
 RECORDS_KEPT: Final = 20_000
 PLAYED_KEPT_MS: Final = 2 * 86_400_000
 RECALLED: Final = 5_000
-BUSY_TIMEOUT_S: Final = 5
+BUSY_TIMEOUT_S: Final = 2
 UNREADABLE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_IOERR})
 """Damage, tables of another shape, sectors that the card does not give back: trying again would end the same way."""
 

@@ -14,12 +14,13 @@ from typing import Final
 
 from edge_agent.commands import PutMark, PutOrder, PutRecord, Save
 from edge_agent.drivers.store.ballast import Ballast
-from edge_agent.drivers.store.database import BUSY_TIMEOUT_S, Damaged, Database, code_of
+from edge_agent.drivers.store.database import Damaged, Database, code_of
 from edge_agent.errors import StoreFailed
 from edge_agent.events import Event, Memory, RecordsRecalled, Saved, SaveFailed
 
 log = logging.getLogger(__name__)
 LONGEST_BATCH: Final = 64
+LAST_WRITES_S: Final = 10.0
 BALLAST_AGAIN_S: Final = 60.0
 ENDINGS: Final = ("", "-wal")
 
@@ -156,7 +157,7 @@ class Store:
             raise StoreFailed(f"the store's thread ended: {failure}")
         finally:
             self._jobs.put(None)
-            thread.join(timeout=BUSY_TIMEOUT_S)
+            thread.join(timeout=LAST_WRITES_S)
 
     # --- in the thread ---
 
