@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from loa_office import Office, Papers
+
+from tests.cli.loa_office import Office, Papers
 
 
 @pytest.fixture(scope="session")

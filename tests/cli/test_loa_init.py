@@ -6,10 +6,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from loa_office import LOA
 
 from controller.ca import load_ca
 from controller.config import load
+from tests.cli.loa_office import LOA
 
 
 def test_init_makes_everything_that_a_controller_needs(office):

@@ -5,7 +5,6 @@ import time
 from pathlib import Path
 
 import aiomqtt
-from loa_office import SETTLEMENT, Office
 
 from controller.ca import client_context
 from protocol import keys
@@ -13,6 +12,7 @@ from protocol.envelope import seal
 from protocol.orders import Start
 from protocol.reports import Hello
 from provisioning.papers import payload_in
+from tests.cli.loa_office import SETTLEMENT, Office
 
 NONCE = "00c1d2e3f4a5b6c7"
 

@@ -10,7 +10,8 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from loa_office import COMMUNE, LOA, PASSPHRASE, SETTLEMENT, Office
+
+from tests.cli.loa_office import COMMUNE, LOA, PASSPHRASE, SETTLEMENT, Office
 
 TEXT = "Nước sông Ba lên nhanh, bà con lên nhà văn hóa ngay."
 START = ("emergency", "start", "--area", SETTLEMENT, "--text-vi", TEXT, "--risk", "4", "--body", "UBND xã Phú Túc", "--yes")

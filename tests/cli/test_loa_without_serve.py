@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 
 import aiomqtt
 import pytest
-from loa_office import COMMUNE, SETTLEMENT
 
 from controller.ca import client_context
 from protocol.documents import ChainLink, Grant
@@ -18,6 +17,7 @@ from protocol.rules import Clock, Me
 from protocol.seen import Seen
 from protocol.trust import Trust
 from provisioning.papers import unwrapped
+from tests.cli.loa_office import COMMUNE, SETTLEMENT
 
 TEXT = "Nước sông Ba lên nhanh, bà con lên nhà văn hóa ngay."
 START = ("emergency", "start", "--area", SETTLEMENT, "--text-vi", TEXT, "--risk", "4", "--body", "UBND xã Phú Túc", "--yes")
