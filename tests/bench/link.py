@@ -26,6 +26,9 @@ def link(need: Need) -> Iterator[int]:
     for space in (NODE_SPACE, SITE_SPACE):
         _ip("netns", "add", space)
         _ip("-n", space, "link", "set", "lo", "up")
+    # the node's side is set as its image sets it
+    settings = str(ROOT / "systemd" / "loa-agent.sysctl")
+    _ip("netns", "exec", NODE_SPACE, "sysctl", "--quiet", "--load", settings)
     words = [sys.executable, str(ROOT / "tests" / "bench" / "tunem.py"), NODE_SPACE, SITE_SPACE]
     words += ["--delay-ms", str(need.delay_ms), "--jitter-ms", str(need.jitter_ms)]
     words += ["--loss", str(need.loss), "--rate-kbit", str(need.rate_kbit)]
