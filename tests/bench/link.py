@@ -25,6 +25,8 @@ def link(need: Need) -> Iterator[int]:
     _forget()
     for space in (NODE_SPACE, SITE_SPACE):
         _ip("netns", "add", space)
+        # its router solicitations would count as the node's data
+        _ip("netns", "exec", space, "sh", "-c", "echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6")
         _ip("-n", space, "link", "set", "lo", "up")
     # the node's side is set as its image sets it
     settings = str(ROOT / "systemd" / "loa-agent.sysctl")
