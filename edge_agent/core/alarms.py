@@ -34,9 +34,9 @@ def take(turn: Turn, alarm: Alarm, ref: int) -> None:
     """
     others = {key: other for key, other in turn.state.alarms.items() if key != alarm.start.incident}
     writes = [alarm.put("accepted")]
-    old = turn.state.alarms.get(alarm.start.incident)
-    if old is not None:
-        writes.append(old.put("ended"))
+    under_way = [after.alarm for after in turn.state.after.values() if after.alarm is not None]
+    older = (*turn.state.alarms.values(), *under_way)
+    writes += [old.put("ended") for old in older if old.start.incident == alarm.start.incident]
     record = None
     if max([*others.values(), alarm], key=_rank) is alarm:
         record = _open_record(turn, alarm)
@@ -73,7 +73,10 @@ def take_effect(turn: Turn, alarm: Alarm, record: PlayRecord | None) -> None:
 
 
 def _over_before_begun(turn: Turn, alarm: Alarm, record: PlayRecord | None, why: str) -> None:
-    turn.save(alarm.put("stopped"))
+    """What it was to update goes on, if the STOP did not reach that too."""
+    old = turn.state.alarms.get(alarm.start.incident)
+    goes_on = () if old is None else (old.put("accepted" if old.sounded_ns is None else "sounding"),)
+    turn.save(alarm.put("stopped"), *goes_on)
     reports.note(turn, alarm.mark, "stopped", reason=why)
     if record is not None:
         reports.close_record(turn, record, "stopped", reason=why)

@@ -13,7 +13,7 @@ from protocol.envelope import payload_of
 from protocol.errors import ProtocolError
 from protocol.orders import ExerciseStart, Start
 from protocol.reports import PlayRecord
-from protocol.rules import document_mark, silences, slot_of
+from protocol.rules import document_mark, may_stop, silences, slot_of
 from protocol.seen import KEPT_PER_KEY, Seen
 from protocol.units import Document
 
@@ -120,7 +120,7 @@ def _recall_order(turn: Turn, order: KeptOrder, *, told: bool) -> None:
     seen = turn.state.seen
     if any(silences(stop, order.mark, turn.state.trust) for stop in seen.stops()):
         _close(turn, alarm, "stopped", "stopped by order")
-    elif any(other.seq > start.seq and other.kind == order.mark.kind for other in seen.starts_of(start.incident)):
+    elif any(other.seq > start.seq and may_stop(other, order.mark, turn.state.trust) for other in seen.starts_of(start.incident)):
         _close(turn, alarm, "ended", "updated")
     elif not turn.state.clock_usable:
         _resume(turn, structs.replace(alarm, repeats_done=start.repeats - 1))

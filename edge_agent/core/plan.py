@@ -203,7 +203,7 @@ def mark_played(turn: Turn, due: Due) -> None:
 def keep_interrupted(turn: Turn, playing: Playing) -> None:
     """The item's own rule: drop it, or begin again (or go on) when there is silence, within its grace from now."""
     due = playing.due
-    if due is not None and due.item.on_interrupt != "drop":
+    if due is not None and due.item.on_interrupt != "drop" and turn.state.clock_usable:
         until_ms = turn.now.wall_ms + _grace_ms(due.item)
         turn.set(queue=(*turn.state.queue, structs.replace(due, until_ms=until_ms)))
 

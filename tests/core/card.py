@@ -1,6 +1,5 @@
 """A node's disk as the core sees it: transactions in order, that may come late, fail, or be the last before the power goes."""
 
-import copy
 from collections.abc import Iterable
 
 from edge_agent.commands import DropDocument, PutDocument, PutMark, PutNumber, PutOrder, PutRecord, Save, Write
@@ -78,6 +77,3 @@ class Card:
         for ref, writes in enumerate(journal):
             card.commit(Save(ref, writes))
         return card
-
-    def copy(self) -> "Card":
-        return copy.copy(self)

@@ -73,7 +73,6 @@ class Node:
         self.acknowledged: dict[int, int] = {}
         self.unacknowledged: dict[int, Arrived] = {}
         self.turns = 0
-        self.heard_before: list[tuple[int, Heard]] = []
         self._boot()
         for sent in documents:
             self.give(sent)
@@ -82,7 +81,7 @@ class Node:
     # --- time ---
 
     def _boot(self) -> None:
-        self.mono_ns = BOOT_NS
+        self.mono_ns = self.card_free_ns = BOOT_NS
         self.epoch_ms = self.true_ms - BOOT_NS // MS_NS
         self.events: list = []
         self.order = itertools.count()
@@ -90,7 +89,6 @@ class Node:
         self.wants: tuple = ()
         self.held = False
         self.linked = False
-        self.saves: list[Save] = []
         self.spoken: list = []
         self.commands: list = []
         root = world.root()
@@ -100,9 +98,6 @@ class Node:
 
     def power_cut(self, off_ms: int = 10_000, clock: str = "good") -> None:
         """Nothing that was not on the card is left."""
-        self.heard_before += [(self.epoch_ms, heard) for heard in self.player.heard]
-        for heard in self.player.active.values():
-            heard.end_ns = min(heard.end_ns, self.mono_ns)
         self.true_ms += off_ms
         self.clock = clock
         self._boot()
@@ -157,7 +152,8 @@ class Node:
         match command:
             case Save():
                 fails = self.card_fails(command)
-                self.later(self.mono_ns + self.save_ms * MS_NS, lambda: self._commit(command, fails))
+                self.card_free_ns = max(self.card_free_ns, self.mono_ns + self.save_ms * MS_NS)  # one after another
+                self.later(self.card_free_ns, lambda: self._commit(command, fails))
             case RecallRecords(after):
                 self.later(self.mono_ns, lambda: RecordsRecalled(self.card.records_after(after)))
             case Acknowledge(ref):
@@ -240,9 +236,6 @@ class Node:
         self.happen(MediaStored(sha256))
 
     # --- what is to be seen ---
-
-    def local(self, mono_ns: int) -> str:
-        return (datetime.fromtimestamp((self.epoch_ms + mono_ns // MS_NS) / 1000, UTC) + LOCAL).strftime("%H:%M:%S")
 
     def story(self) -> list[str]:
         """Every record as it lies on the card: what, from when, how it ended."""

@@ -24,10 +24,6 @@ class Heard:
     how: str = ""
     stopped: bool = False
 
-    @property
-    def words(self) -> str:
-        return " ".join(part.text for part in self.play.parts if isinstance(part, Speech))
-
 
 class Player:
     """`later(at_ns, make_event)` is the world's clock."""
@@ -102,7 +98,3 @@ class Player:
         samples = max(0, heard.end_ns - heard.begin_ns) * 48 // 1_000_000
         within = max(0, heard.end_ns - since_ns) * 48 // 1_000_000 + skip
         return PlayEnded(heard.play.play_id, how, "", heard.end_ns, samples, part, -2_000, -300, 0, within)
-
-    def cut(self) -> None:
-        """The power goes."""
-        self.active.clear()

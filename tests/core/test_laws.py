@@ -118,14 +118,12 @@ class Laws(RuleBasedStateMachine):
 
     @rule(incident=INCIDENTS, by=st.sampled_from(["d1", "page", "p1"]), wide=st.booleans())
     def forge(self, incident, by, wide):
-        seen = self.node.state.seen
         sent = (
             start(self.seq(), incident, by=("d1",))
             if not wide
             else start(self.seq(), incident, area="52", authority="52", by=(by,))
         )
-        self.node.give(sent)
-        assert self.node.state.seen == seen
+        self.node.give(sent)  # law 1 is judged by what stands afterwards
 
     @rule(keep=st.booleans(), whole=st.booleans())
     def publish_a_programme(self, keep, whole):
@@ -234,8 +232,10 @@ class Laws(RuleBasedStateMachine):
     def law_2_what_is_over_stays_over(self):
         if not hasattr(self, "node"):
             return
+        # an update under way has closed the older version on the card; if a STOP reaches the update alone, that one goes on
+        updating = {after.alarm.start.incident for after in self.node.state.after.values() if after.alarm is not None}
         for digest, order in self.node.card.orders.items():
-            if order.state in ("ended", "stopped"):
+            if order.state in ("ended", "stopped") and order.mark.incident not in updating:
                 self.over.add(digest)
         standing = {alarm.mark.digest for alarm in self.node.state.alarms.values()}
         assert not standing & self.over, "law 2"
@@ -246,8 +246,9 @@ class Laws(RuleBasedStateMachine):
         if not hasattr(self, "node"):
             return
         records = [record for record, _ in self.node.card.records.values()]
+        records = [record for record in records if record.item != "lost"]
         begun = [(rec.item, rec.planned_ms) for rec in records if rec.incident is None and rec.ending in ("played", "cut", "max")]
-        assert len(set(begun)) == len(begun), f"law 7: an occurrence was played twice: {begun} {self.node.story()}"
+        assert len(set(begun)) == len(begun), f"law 7, played twice: {self.node.story()}"
 
     @invariant()
     def law_10_nothing_timed_without_a_clock(self):

@@ -116,6 +116,29 @@ def test_an_open_record_closes_as_cut_and_its_bulletin_does_not_begin_again():
     assert node.controller.records[1].ending == "cut"
 
 
+def test_a_record_is_told_only_once_it_is_on_the_card():
+    node = fresh()
+    node.give(start(node.true_ms, repeats=1))
+    node.run(2)
+    node.save_ms = 1_000
+    node.run(7.2)
+    assert not node.player.active
+    assert node.controller.records == {}
+    node.run(3)
+    assert set(node.controller.records) == {1}
+
+
+def test_a_number_that_a_failing_card_lost_is_told_as_lost():
+    node = fresh(item("tin", "12:00"))
+    node.give(start(node.true_ms, repeats=1))
+    node.run(30)
+    node.card.records[3] = (structs.replace(node.card.records[1][0], record_id=3), False)
+    node.power_cut()
+    node.online()
+    assert sorted(node.controller.records) == [1, 2, 3]
+    assert node.controller.records[2].item == "lost"
+
+
 def test_an_emergency_resumes_after_the_cut_for_what_is_left_of_its_time():
     node = fresh()
     node.give(start(node.true_ms, repeats=100, sound_max_s=120))

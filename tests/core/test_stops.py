@@ -193,6 +193,36 @@ def test_stopping_an_exercise_never_silences_anything_live():
     assert node.sounds() == "a1"
 
 
+def test_an_exercises_stop_of_the_same_millisecond_does_not_hide_a_live_one():
+    node = node_with()
+    node.give(start(node.true_ms, repeats=100))
+    node.run(2)
+    seq = node.true_ms
+    node.give(drill_stop(seq, None, area=COMMUNE))
+    node.give(stop(seq, None, area=HAMLET))
+    assert node.sounds() is None
+    node.give(stop(seq, None, area=COMMUNE))
+    node.run(1)
+    assert not node.state.refused
+
+
+def test_a_stop_that_reaches_only_an_update_lets_the_older_version_go_on():
+    node = node_with()
+    node.give(start(node.true_ms, "a1", authority=HAMLET, by=("h1",), repeats=100))
+    node.run(2)
+    node.save_ms = 500
+    wider = node.true_ms - 5_000
+    node.give(start(wider, "a1", repeats=100))
+    node.run(0.1)
+    node.give(stop(wider, "a1"))
+    node.run(3)
+    assert node.sounds() == "a1"
+    node.power_cut()
+    node.run(2)
+    assert node.sounds() == "a1"
+    assert node.state.alarms["a1".rjust(16, "0")].start.authority == HAMLET
+
+
 def test_stopping_an_exercise_does_not_hush_the_programme():
     node = node_with(item("tin", "12:00"))
     node.give(drill(node.true_ms))
