@@ -161,7 +161,9 @@ def take_result(tx: Transaction, node: str, result: OrderResult, now_ms: int) ->
     if row is None:
         return None
     this = (order_nodes.c.digest == row.digest) & (order_nodes.c.node == node)
-    tx.execute(update(order_nodes).where(this).values(next_offer_ms=None))
+    # a card that could not take the order may take it later: it stays on offer until its time is over
+    if not (result.result == "refused" and result.reason.startswith("storage")):
+        tx.execute(update(order_nodes).where(this).values(next_offer_ms=None))
     change = advance(row.state, result.result)
     if change is None:
         spoken_now = result.spoken_at_ms is not None and result.result == "sounding"

@@ -1,5 +1,7 @@
-"""A node without memory: new when it never did anything, in trouble when it did."""
+"""A node without memory: new when it never did anything, in trouble when it did; a full card may take an order later."""
 
+from protocol.envelope import claimed
+from protocol.reports import OrderResult
 from tests.controller.headquarters import Headquarters
 from tests.controller.test_healing import eventually, whole
 
@@ -19,3 +21,26 @@ async def test_only_a_node_that_did_something_before_can_have_lost_its_memory(hq
         await node.hello()
         await eventually(lambda: hq.node(node.node).amnesia, "its memory is gone")
         assert "amnesia" in [reason.code for reason in hq.node(node.node).reasons]
+
+
+async def test_an_order_that_the_card_could_not_take_stays_on_offer_and_any_other_refusal_ends_it(hq: Headquarters) -> None:
+    full, wrong = hq.new_node(), hq.new_node()
+    full.answers = wrong.answers = False
+    async with full.connected(), wrong.connected():
+        await whole(full)
+        await whole(wrong)
+        start = hq.start_order()
+        raw = hq.sealed(start)
+        hq.post("/v1/orders", raw)
+        digest, seq = claimed(raw) or ("", 0)
+        for node, reason in ((full, "storage: database or disk is full"), (wrong, "quiet-hours: closed")):
+            told = OrderResult(
+                incident=start.incident, order_seq=seq, result="refused", reason=reason, digest=digest, at_ms=start.seq
+            )
+            await node.receipt(told)
+        await eventually(lambda: hq.row(start.incident, wrong.node).state == "refused", "the refusal shows")
+        await eventually(lambda: hq.row(start.incident, full.node).state == "refused", "the refusal shows")
+        before = hq.row(start.incident, wrong.node).offers
+        await eventually(lambda: hq.row(start.incident, full.node).offers >= before + 2, "it is offered again")
+        assert hq.row(start.incident, full.node).reason.startswith("storage")
+        assert hq.row(start.incident, wrong.node).offers <= before + 1
