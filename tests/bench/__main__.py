@@ -10,6 +10,7 @@ import contextlib
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -29,6 +30,9 @@ from tests.bench.place import ROOT, SITE_SPACE, is_root
 RESULT = ROOT / "build" / "bench.json"
 PATIENCE = 4
 """A group that takes so many times its announced length has failed."""
+
+
+GOODBYE_S = 60
 
 
 def chosen(only: str) -> list[Group]:
@@ -62,11 +66,27 @@ def run_group(group: Group, folder: Path, *, quick: bool) -> list[Figure]:
             if group.need is not None:
                 words += ["--link-pid", str(stack.enter_context(link(group.need)))]
                 words = ["ip", "netns", "exec", SITE_SPACE, *words]
-            subprocess.run(words, check=True, cwd=ROOT, timeout=PATIENCE * (group.quick_s if quick else group.full_s) + 120)
+            _run(words, PATIENCE * (group.quick_s if quick else group.full_s) + 120)
         return msgspec.json.decode((folder / f"{group.name}.json").read_bytes(), type=list[Figure])
     except (OSError, subprocess.SubprocessError) as error:
         note = f"could not run: {error}"[:200]
         return [Figure(name=group.name, unit="", n=0, p50=None, p99=None, goal=None, holds=False, note=note)]
+
+
+def _run(words: Sequence[str], deadline_s: float) -> None:
+    """Run to the end; ended early, it takes its brokers and agents down first. Raises CalledProcessError, TimeoutExpired."""
+    with subprocess.Popen(words, cwd=ROOT) as child:
+        try:
+            code = child.wait(deadline_s)
+        except BaseException:
+            child.terminate()
+            try:
+                child.wait(GOODBYE_S)
+            except subprocess.TimeoutExpired:
+                child.kill()
+            raise
+    if code != 0:
+        raise subprocess.CalledProcessError(code, words)
 
 
 def show(figures: Sequence[Figure], caption: str, *, quick: bool) -> None:
@@ -118,6 +138,7 @@ def main() -> int:
     if not is_root() and any(group.need for group in groups):
         print("bench: the emulated links need root (namespaces and TUN): run it with sudo, or leave those groups out with ONLY=")
         return 1
+    signal.signal(signal.SIGTERM, lambda *_frame: signal.raise_signal(signal.SIGINT))
     folder = Path(tempfile.mkdtemp(prefix="loa-bench-"))
     figures: list[Figure] = []
     for number, group in enumerate(groups, 1):
@@ -139,4 +160,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit("bench: ended early")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 from pathlib import Path
 
 import msgspec
@@ -22,6 +23,8 @@ def main() -> None:
     args = parser.parse_args()
     group = next(group for group in GROUPS if group.name == args.group)
     options = Options(folder=args.folder, quick=args.quick, linked=group.need is not None, link_pid=args.link_pid)
+    # asyncio ends on SIGINT by cancelling what runs, so that brokers and agents are taken down; SIGTERM means the same here
+    signal.signal(signal.SIGTERM, lambda *_frame: signal.raise_signal(signal.SIGINT))
     figures = asyncio.run(group.run(options))
     (args.folder / f"{group.name}.json").write_bytes(msgspec.json.encode(figures))
 
