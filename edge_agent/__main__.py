@@ -29,6 +29,7 @@ from edge_agent.drivers.store import Store
 from edge_agent.drivers.system import Machine, notify
 from edge_agent.errors import DriverError, StoreFailed
 from edge_agent.events import Arrived, Booted, DriverFailed, Event, KeptDocument, Memory
+from edge_agent.lean import keep_small
 from edge_agent.material import check_sink, make_state, open_amplifier, open_credentials, open_report_key, open_root
 from protocol import topics
 from protocol.envelope import payload_of, peek, seal
@@ -206,6 +207,7 @@ def main() -> None:
     parser.add_argument("--store-delay-ms", type=float, default=0.0, help="bench: imitate a card that needs this long to sync")
     parser.add_argument("--version", action="version", version=f"loa-agent {VERSION}")
     args = parser.parse_args()
+    keep_small()
     logging.basicConfig(
         level=logging.DEBUG if args.verbose else logging.INFO, format="%(levelname).1s %(name)s: %(message)s", stream=sys.stderr
     )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from edge_agent.lean import keep_small
 from edge_agent.player import plugins, sinks, tones, wire
 from edge_agent.player.outlet import AgentGone, Outlet
 
@@ -46,6 +47,7 @@ def main() -> int:
     """Play what is ordered until the agent goes or says so."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(name)s: %(levelname)s: %(message)s")
     arguments = _arguments()
+    keep_small()
     sys.setswitchinterval(SWITCH_S)
     outlet = Outlet(os.dup(sys.stdout.fileno()))
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints must not reach the wire
