@@ -53,7 +53,7 @@ async def may_fail(name: str, run: Callable[[], Awaitable[None]], emit: Callable
     while True:
         try:
             await run()
-        except Exception as error:
+        except Exception as error:  # a bug in a sensor, fetcher or link is one event, never a quiet death
             restarts += 1
             log.warning("%s failed (%d): %r", name, restarts, error, exc_info=not isinstance(error, DriverError | OSError))
             emit(DriverFailed(name, repr(error)[:200], restarts))
