@@ -46,8 +46,13 @@ def replaces(new: OrderMark, old: OrderMark, chain_of_old: tuple[ChainLink, ...]
             return same and old.op in ("STOP", "LIFT") and new.kind == old.kind
 
 
-def next_offer_ms(requested_at_ms: int, offers: int, now_ms: int) -> int:
-    """When the same bytes are offered again: at 2, 4, 8, 15 and 30 s after the request, then every minute."""
-    if offers < len(OFFER_AFTER_S):
-        return max(requested_at_ms + OFFER_AFTER_S[offers] * 1000, now_ms + 1000)
+def next_offer_ms(requested_at_ms: int, now_ms: int) -> int:
+    """When the same bytes are offered again: 2, 4, 8, 15 and 30 s after the request, then every minute.
+
+    Told by time, not by how often it was offered: hellos offer too, and a node that reconnects five times in ten seconds must not
+    wait a minute for the next try.
+    """
+    for after_s in OFFER_AFTER_S:
+        if (at_ms := requested_at_ms + after_s * 1000) >= now_ms + 1000:
+            return at_ms
     return now_ms + OFFER_EVERY_S * 1000

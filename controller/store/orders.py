@@ -222,7 +222,7 @@ def _put_off(tx: Transaction, offer: Offer, now_ms: int) -> bool:
     if offer.order.offered_until_ms <= now_ms:
         tx.execute(update(order_nodes).where(this).values(next_offer_ms=None))
         return False
-    following = next_offer_ms(offer.order.requested_at_ms, offer.offers + 1, now_ms)
+    following = next_offer_ms(offer.order.requested_at_ms, now_ms)
     state = {"state": "sent", "sent_ms": now_ms} if offer.state == "none" else {}
     tx.execute(update(order_nodes).where(this).values(offers=offer.offers + 1, next_offer_ms=following, **state))
     return True

@@ -28,6 +28,9 @@ TOPIC_LETTERS: Final = 200
 REFUSALS_TOLD: Final = 16
 REFUSAL_QUIET_NS: Final = 5_000 * MS_NS
 MARK_BACK_QUIET_NS: Final = 600_000 * MS_NS
+HELLO_AGAIN_NS: Final = 30_000 * MS_NS
+HELLO_LONGEST_NS: Final = 3_600_000 * MS_NS
+"""After an outage ten thousand nodes say hello at once, and a broker whose queue is full drops what came last, acknowledged."""
 HEALTH_QUIET_NS: Final = 600_000 * MS_NS
 HEALTH_DELAY_NS: Final = 5_000 * MS_NS
 MORE_AFTER_NS: Final = 500 * MS_NS
@@ -175,6 +178,7 @@ def controller_has(turn: Turn, upto: int) -> bool:
 
     A mark that goes back is believed once in ten minutes: it is not sealed, and each costs the link what was sent before.
     """
+    hello_answered(turn)
     state = turn.state
     upto = min(upto, state.next_record_id - 1)
     if upto < state.records_upto:
@@ -188,12 +192,28 @@ def controller_has(turn: Turn, upto: int) -> bool:
     return upto > state.records_upto and not kept and upto + len(state.plays) < state.next_record_id - 1
 
 
+def hello_answered(turn: Turn) -> None:
+    """The controller hears us. Had an earlier hello been lost, then play records of that time may be lost too: they go again."""
+    if turn.state.hello_tries > 1:
+        turn.set(unsent_records=frozenset(turn.state.records))
+    turn.set(hello_tries=0, hello_again_ns=None)
+
+
+def _said_hello(turn: Turn) -> None:
+    """It is said again unless it is answered: after 30 to 60 s (by the nonce, so that nodes do not speak as one), then rarer."""
+    tries = turn.state.hello_tries + 1
+    jitter_ns = HELLO_AGAIN_NS * int(turn.state.nonces[0][:4], 16) >> 16
+    wait_ns = min((HELLO_AGAIN_NS + jitter_ns) << min(tries - 1, 16), HELLO_LONGEST_NS + jitter_ns)
+    now_ns = turn.now.mono_ns
+    turn.set(hello_due_ns=None, hello_sent_ns=now_ns, hello_tries=tries, hello_again_ns=now_ns + wait_ns)
+
+
 def link_came_back(turn: Turn) -> None:
     """What was told shortly before the connection broke, or since, may be lost: tell it again."""
     state = turn.state
     since_ns = (turn.now.mono_ns if state.link_lost_ns is None else state.link_lost_ns) - AGAIN_NS
     again = {key for key, told in state.results.items() if told.noted_ns >= since_ns}
-    turn.set(unsent=state.unsent | again, unsent_records=frozenset(state.records), link_lost_ns=None)
+    turn.set(unsent=state.unsent | again, unsent_records=frozenset(state.records), link_lost_ns=None, hello_tries=0)
     turn.ask_hello(delay_ms=0)
 
 
@@ -203,8 +223,9 @@ def say(turn: Turn) -> None:
     if not state.link_up or state.collect_until_ns is not None:
         return
     _say_receipt(turn)
-    if state.hello_due_ns is not None and turn.now.mono_ns >= state.hello_due_ns:
-        turn.set(hello_due_ns=None, hello_sent_ns=turn.now.mono_ns)
+    hello_ns = [due_ns for due_ns in (state.hello_due_ns, state.hello_again_ns) if due_ns is not None]
+    if hello_ns and turn.now.mono_ns >= min(hello_ns):
+        _said_hello(turn)
         turn.tell(Publish(_hello(turn)))
     quiet = state.health_sent_ns is None or turn.now.mono_ns - state.health_sent_ns >= HEALTH_QUIET_NS
     if state.health_due_ns is not None and turn.now.mono_ns >= state.health_due_ns and quiet:
@@ -313,7 +334,7 @@ def next_wake_ns(turn: Turn) -> list[int]:
     state = turn.state
     if not state.link_up:
         return []
-    wakes = [] if state.hello_due_ns is None else [state.hello_due_ns]
+    wakes = [due_ns for due_ns in (state.hello_due_ns, state.hello_again_ns) if due_ns is not None]
     if state.unsent or state.unsent_records:
         wakes.append(turn.now.mono_ns + MORE_AFTER_NS)
     if state.health_due_ns is not None:

@@ -164,6 +164,9 @@ class State(Struct, frozen=True, kw_only=True):
     link_lost_ns: int | None = None
     hello_due_ns: int | None = None
     hello_sent_ns: int | None = None
+    hello_again_ns: int | None = None
+    """When a hello that nobody answered is said again; `hello_tries` counts those since the last answer."""
+    hello_tries: int = 0
     health_due_ns: int | None = None
     health_sent_ns: int | None = None
     troubles: frozenset[str] = frozenset()

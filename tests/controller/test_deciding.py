@@ -83,11 +83,15 @@ def test_a_row_only_goes_forward(old: str, result: str, new: str | None) -> None
 
 def test_offers_come_at_growing_intervals_and_then_every_minute() -> None:
     now_ms, times = 0, []
-    for offers in range(8):
-        now_ms = next_offer_ms(0, offers, now_ms)
+    for _offer in range(8):
+        now_ms = next_offer_ms(0, now_ms)
         times.append(now_ms // 1000)
     assert times == [*OFFER_AFTER_S, 90, 150, 210]
-    assert next_offer_ms(0, 0, 50_000) == 51_000
+
+
+def test_however_often_a_node_says_hello_its_next_offer_comes_as_soon() -> None:
+    assert [next_offer_ms(0, at_ms) for at_ms in (500, 900, 1_100, 2_900)] == [2_000, 2_000, 4_000, 4_000]
+    assert next_offer_ms(0, 50_000) == 110_000
 
 
 def test_reasons_are_worst_first_and_name_what_is_wrong() -> None:

@@ -184,6 +184,8 @@ class Node:
         if isinstance(message, Hello):
             seal(message, [keys.sealer(key("report"))])
             self.controller.hellos.append(message)
+            if self.controller.answers_marks:
+                self.tell_mark(self.controller.upto())
         elif isinstance(message, Receipt):
             seal(message, [keys.sealer(key("report"))])
             self.controller.results += message.results

@@ -2,6 +2,7 @@
 
 import json
 import unicodedata
+from itertools import pairwise
 
 import pytest
 
@@ -9,7 +10,7 @@ from edge_agent.commands import HoldFetch, Publish
 from edge_agent.events import Arrived, DriverFailed, MachineChecked
 from protocol.envelope import claimed
 from protocol.orders import Text
-from protocol.reports import Health, Receipt
+from protocol.reports import Health, Hello, Receipt
 from tests.core.harness import Node
 from tests.core.people import COMMUNE, MEDIA, NOON, item, programme, settled, start, stop
 from tests.protocol import vector_world as world
@@ -221,6 +222,42 @@ def test_hellos_come_at_most_every_two_seconds():
 
 
 # --- records ---
+
+
+def test_a_hello_that_nobody_answered_is_said_again_ever_more_rarely_until_it_is():
+    node = fresh()
+    node.controller.answers_marks = False
+    before = len(said(node, Hello))
+    node.disconnect()
+    node.connect()
+    node.run(86_400)
+    unanswered = said(node, Hello)[before:]
+    gaps_s = [(later.at_ms - sooner.at_ms) / 1000 for sooner, later in pairwise(unanswered)]
+    assert 30 <= gaps_s[0] <= 61
+    assert all(sooner <= later + 1 for sooner, later in pairwise(gaps_s))
+    assert len(unanswered) < 40
+    node.controller.answers_marks = True
+    node.run(3_700)
+    answered = len(said(node, Hello))
+    node.run(86_400)
+    assert len(said(node, Hello)) == answered
+
+
+def test_records_whose_receipt_was_lost_go_again_once_a_hello_is_answered():
+    node = fresh(item("sang", "12:00"))
+    node.controller.answers_marks = False
+    node.run(300)
+    assert list(node.controller.records) == [1]
+    node.controller.records.clear()  # the broker's queue was full
+    node.disconnect()
+    node.connect()
+    node.run(5)
+    node.controller.records.clear()  # and full again, of ten thousand that came back at once
+    node.run(100)
+    assert not node.controller.records
+    node.controller.answers_marks = True
+    node.run(200)
+    assert list(node.controller.records) == [1]
 
 
 def test_the_controllers_mark_goes_forward_and_what_it_has_is_not_sent_again():

@@ -234,20 +234,40 @@ def test_the_pinned_root_must_be_the_pinned_one_and_well_signed():
         open_pinned_root(nonsense.raw, digest_of("root", b"{}"))
 
 
-def test_a_start_without_inline_text_fits_one_segment():
+def clips_only(**more):
+    """A START of recordings in two languages, with a long body and document number, answering a nonce."""
     clip = {"bytes": 2**20, "duration_ms": 95_000, "purpose": "live"}
-    order = start(
-        "52.24076.001",
-        COMMUNE,
-        issuing_body="Ban chỉ huy Phòng thủ dân sự xã Phú Túc",
-        source_doc="Công điện 05/CĐ-UBND ngày 01/3/2026",
-        text=(),
-        clips=(Clip(lang="vi", sha256="5a" * 32, **clip), Clip(lang="jra", sha256="a5" * 32, **clip)),
-        answers=("0123456789abcdef",),
-    )
-    assert len(signed(order, "c1").raw) <= 1_150
+    fields = {
+        "issuing_body": "Ban chỉ huy Phòng thủ dân sự xã Phú Túc",
+        "source_doc": "Công điện 05/CĐ-UBND ngày 01/3/2026",
+        "text": (),
+        "clips": (Clip(lang="vi", sha256="5a" * 32, **clip), Clip(lang="jra", sha256="a5" * 32, **clip)),
+        "answers": ("0123456789abcdef",),
+    }
+    return start("52.24076.001", COMMUNE, **(fields | more))
+
+
+def test_a_start_of_one_person_without_inline_text_is_small():
+    assert len(signed(clips_only(), "c1").raw) <= 1_150
     bare = start(PROVINCE, PROVINCE, issuing_body="UBND tỉnh Gia Lai", source_doc="12/CĐ-UBND", text=())
     assert len(signed(bare, "p1", "p2").raw) <= 1_150
+
+
+def on_the_link_bytes(topic: str, payload: bytes) -> int:
+    """As it leaves the broker: MQTT 5 PUBLISH at QoS 1 with its expiry, one TLS 1.3 record (RFC 8446, 5.2), TCP and IPv4.
+
+    TCP timestamps are off on nodes (systemd/loa-agent.sysctl), so TCP takes 20 bytes.
+    """
+    packet_number, expiry, properties_length = 2, 5, 1
+    body = 2 + len(topic.encode()) + packet_number + properties_length + expiry + len(payload)
+    publish = 1 + (1 if body < 128 else 2) + body
+    return publish + (5 + 1 + 16) + 20 + 20
+
+
+def test_a_start_without_inline_text_fits_one_segment_of_a_1400_byte_link_whoever_signs_it():
+    order = clips_only()
+    sent = signed(order, "c1", "c2")
+    assert on_the_link_bytes(sent.topic, sent.raw) <= 1_400
 
 
 def test_an_order_carries_256_nonces_beside_a_short_text():
