@@ -1,6 +1,5 @@
 """The one door for bytes: `seal` closes a document, `unseal` opens one after ten checks in the contract's order."""
 
-import base64
 import binascii
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -114,10 +113,10 @@ def _close(envelope: Envelope, kind: str) -> bytes:
 
 def _decode64(text: str, what: str) -> bytes:
     try:
-        decoded = base64.b64decode(text, validate=True)
+        decoded = binascii.a2b_base64(text, strict_mode=True)
     except (binascii.Error, ValueError) as error:
         raise Malformed(f"{what} is not base64") from error
-    if base64.b64encode(decoded).decode() != text:
+    if binascii.b2a_base64(decoded, newline=False).decode() != text:
         raise Malformed(f"{what} is not canonical base64")
     return decoded
 

@@ -54,7 +54,7 @@ class Strict(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
         """Refuse text that is not NFC: two spellings of one sentence would be two digests."""
         for name in self.__struct_fields__:
             value = getattr(self, name)
-            if isinstance(value, str) and not unicodedata.is_normalized("NFC", value):
+            if isinstance(value, str) and not value.isascii() and not unicodedata.is_normalized("NFC", value):
                 raise ValueError(f"text of `{name}` is not NFC")
 
 
