@@ -1,4 +1,4 @@
-"""Properties try the same examples in every run, so that nobody's build fails by chance; HYPOTHESIS_PROFILE=explore tries new ones."""
+"""Properties try the same examples in every run: no build fails by chance. HYPOTHESIS_PROFILE=explore tries new ones."""
 
 import os
 
