@@ -152,8 +152,8 @@ def _figures(samples: dict[Mode, list[float]], cost_ms: list[float], expected: i
     cost = judge("", cost_ms)
     by_fan_out = judge("", samples["now"], limit=fan_out).ratio
     shared = (
-        f"two signatures each, all on these {os.cpu_count()} cores beside the broker: {by_fan_out} x the bare fan-out, and no program "
-        f"can save the signatures; plain TCP; {memory}"
+        f"two signatures each, all on these {os.cpu_count()} cores beside the broker: {by_fan_out} x the bare fan-out, "
+        f"but no program can save the signatures; plain TCP; {memory}"
     )
     own = "arrival, and then each node's own processor time for its own verification: as if each had its processor"
     wrong = f"; {refused} REFUSED" if refused else ""

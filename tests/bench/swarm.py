@@ -4,8 +4,7 @@ Plain TCP, so that memory stays sane. Each node verifies for itself with the pro
 parsed grants, which are immutable. A command on standard input begins a round, one line of JSON on standard output ends it:
 `raw` (nobody verifies), `bare` (each checks the bare signatures and nothing else), `now` (each verifies as its bytes come),
 `later` (each verifies once all bytes have come, as if it had a processor of its own), `answer` (as `later`, and each sends its
-receipt). `hello 40` makes each say alive and
-hello within 40 s; `rest 40` lets 40 s pass with keep-alives.
+receipt). `hello 40` makes each say alive and hello within 40 s; `rest 40` lets 40 s pass with keep-alives.
 """
 
 from __future__ import annotations
