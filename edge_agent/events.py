@@ -56,7 +56,8 @@ class Memory(Struct, frozen=True, kw_only=True):
     next_record_id: int = 1
     first_record_id: int = 1
     records_upto: int = 0
-    played: tuple[tuple[str, str, str, int], ...] = ()
+    bulletins: tuple[PlayRecord, ...] = ()
+    """The records of the last days' bulletins, oldest first: what does not play again, and what counts towards sessions."""
     media: frozenset[str] = frozenset()
 
 

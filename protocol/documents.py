@@ -1,9 +1,10 @@
-"""Documents that stay in force: root, grant, placement (authority), station and programme (what may sound, and when)."""
+"""Documents that stay in force: root, grant, placement (authority), station (the rules of what may sound when), and the rest."""
 
 from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from protocol.bulletins import Programme
 from protocol.units import (
     U32,
     AreaId,
@@ -11,16 +12,13 @@ from protocol.units import (
     BulletinClass,
     Cdb,
     Document,
-    IssuingLevel,
     KeyState,
-    Lang,
     Ms,
     Name,
     NodeId,
     PowerName,
     PublicKey,
     Seconds,
-    Sha256,
     ShortId,
     Strict,
 )
@@ -129,14 +127,37 @@ class Hours(Strict, frozen=True, kw_only=True):
     to_min: Annotated[int, Meta(ge=0, le=1440)]
 
 
+class SpecialArea(Strict, frozen=True, kw_only=True):
+    """A settlement or node beside a school, clinic or place of worship: bulletins sound lower there."""
+
+    area: AreaId
+    place: Literal["school", "clinic", "worship", "other"]
+    volume_cdb: Annotated[int, Meta(ge=-4_000, le=0)]
+
+
+class Maintenance(Strict, frozen=True, kw_only=True):
+    """While somebody works on the pole: until then nothing but an emergency sounds in that area."""
+
+    area: AreaId
+    until_ms: Ms
+
+
 class StationBody(Strict, frozen=True, kw_only=True):
-    """A commune's operating rules: the only owner of hours and volumes."""
+    """A commune's operating rules: the only owner of hours and volumes. Of an emergency it touches the volume only.
+
+    A session is a run of bulletins with pauses of at most 5 minutes; `half_inside` says what becomes of one that would sound
+    past the hours or past its session's minutes. None means no limit.
+    """
 
     tz: Name = "Asia/Ho_Chi_Minh"
     hours: Annotated[tuple[Hours, ...], Meta(max_length=64)]
+    sessions_a_day: Annotated[int, Meta(ge=0, le=96)] | None = None
+    session_max_min: Annotated[int, Meta(ge=1, le=1440)] | None = None
+    half_inside: Literal["cut", "refuse"] = "cut"
     volume_cdb: Cdb = 0
     emergency_volume_cdb: Annotated[int, Meta(ge=-600, le=0)] = 0
-    special: Literal["none", "school", "clinic", "worship"] = "none"
+    special: Annotated[tuple[SpecialArea, ...], Meta(max_length=256)] = ()
+    maintenance: Annotated[tuple[Maintenance, ...], Meta(max_length=256)] = ()
 
 
 class Station(Document, frozen=True, kw_only=True):
@@ -144,62 +165,6 @@ class Station(Document, frozen=True, kw_only=True):
 
     kind: Literal["station"] = "station"
     body: StationBody
-
-
-class Media(Strict, frozen=True, kw_only=True):
-    """A prepared sound: digest and size of the file, its true length in samples at 48 kHz, its measured loudness."""
-
-    sha256: Sha256
-    bytes: Annotated[int, Meta(ge=1, le=2**31)]
-    samples: Annotated[int, Meta(ge=1, le=48_000 * 14_400)]
-    codec: Literal["opus"] = "opus"
-    loudness_clufs: int | None = None
-
-
-class Relay(Strict, frozen=True, kw_only=True):
-    """A stream to be relayed for at most `max_s`, with a clip for when it fails."""
-
-    url: Annotated[str, Meta(max_length=500)]
-    max_s: Seconds
-    fallback: Media | None = None
-
-
-class Variant(Strict, frozen=True, kw_only=True):
-    """One language of an item: a file, or a relay."""
-
-    lang: Lang
-    media: Media | None = None
-    relay: Relay | None = None
-
-
-class Item(Strict, frozen=True, kw_only=True):
-    """A bulletin (bản tin) with the rule of its times; variants play in their written order."""
-
-    id: ShortId
-    title: Name
-    class_: BulletinClass = "normal"
-    level: IssuingLevel = "commune"
-    category: Name = "general"
-    rrule: Annotated[str, Meta(max_length=500)]
-    exdates_ms: Annotated[tuple[Ms, ...], Meta(max_length=400)] = ()
-    tz: Name = "Asia/Ho_Chi_Minh"
-    variants: Annotated[tuple[Variant, ...], Meta(min_length=1, max_length=8)]
-    volume_cdb: Cdb = 0
-    grace_s: Seconds = 300
-    on_interrupt: Literal["restart", "resume", "drop"] = "restart"
-
-
-class ProgrammeBody(Strict, frozen=True, kw_only=True):
-    """The items of one issuer for one area; withdrawn by a newer empty one."""
-
-    items: Annotated[tuple[Item, ...], Meta(max_length=400)]
-
-
-class Programme(Document, frozen=True, kw_only=True):
-    """What plays when (chương trình)."""
-
-    kind: Literal["programme"] = "programme"
-    body: ProgrammeBody
 
 
 AnyDocument = Root | Grant | Placement | Station | Programme

@@ -30,6 +30,11 @@ def languages(start: AnyStart) -> tuple[str, ...]:
     return tuple(dict.fromkeys([text.lang for text in start.text] + [clip.lang for clip in start.clips]))
 
 
+def speaks(lang: str) -> bool:
+    """Whether a node's own voice has this language: espeak-ng knows Vietnamese, and neither Jrai, Bahnar nor Êđê."""
+    return lang.partition("-")[0] == "vi"
+
+
 def speech_ms(text: str) -> int:
     """How long a text takes at the most when it is spoken, reckoned from its letters alone."""
     digits = sum(letter.isdecimal() for letter in text)

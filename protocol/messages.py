@@ -2,7 +2,8 @@
 
 from typing import Any, Final
 
-from protocol.documents import AnyDocument, Grant, Placement, Programme, Root, Station
+from protocol.bulletins import Programme
+from protocol.documents import AnyDocument, Grant, Placement, Root, Station
 from protocol.orders import AnyOrder, Exercise, Order
 from protocol.reports import FetchStatement, Hello, Receipt
 

@@ -6,7 +6,8 @@ from typing import Final
 from msgspec import Struct
 from securesystemslib.signer import SSlibKey
 
-from protocol.documents import Grant, Placement, Power, Programme, Root, Station
+from protocol.bulletins import Programme
+from protocol.documents import Grant, Placement, Power, Root, Station
 from protocol.errors import (
     ClockUnusable,
     Equivocation,
@@ -31,7 +32,6 @@ from protocol.units import ClockState, Document
 REPORTS: Final = frozenset({"hello", "receipt", "fetch"})
 FUTURE_SLACK_MS: Final = 120_000
 ACCEPT_MAX_MS: Final = {"order": 6 * 3_600_000, "exercise": 600_000}
-PROGRAMME_MAX_MS: Final = 45 * 86_400_000
 SERVICE_SOUND_MAX_S: Final = 600
 FETCH_AGE_MS: Final = 600_000
 GRANT_PERSONS: Final = 2
@@ -348,10 +348,6 @@ def _judge_document(document: Document, digest: str, seen: Seen) -> bool:
 def _judge_validity(document: Document, now: Clock) -> None:
     if document.valid_until_ms <= document.valid_from_ms:
         raise Malformed("it ends before it begins")
-    if isinstance(document, Programme) and document.valid_until_ms - document.valid_from_ms > PROGRAMME_MAX_MS:
-        raise Malformed("a programme is valid for at most 45 days")
-    if isinstance(document, Programme) and any(item.class_ == "emergency" for item in document.body.items):
-        raise Malformed("an emergency is an order, never an item of a programme")
     if isinstance(document, Programme | Station | Placement) and now.usable and now.wall_ms >= document.valid_until_ms:
         raise Expired(f"it was valid until {document.valid_until_ms}")
 
@@ -359,12 +355,12 @@ def _judge_validity(document: Document, now: Clock) -> None:
 def _judge_report(
     report: Hello | Receipt | FetchStatement, keyids: tuple[str, ...], trust: Trust, now: Clock
 ) -> tuple[Signer, ...]:
-    expected = trust.report_keys.get(report.node)
-    if expected is None or public_key(expected).keyid not in keyids or report.area != report.node:
+    key = trust.report_keys.get(report.node)
+    if key is None or public_key(key).keyid not in keyids or report.area != report.node:
         raise NotEmpowered(f"not the report key of {report.node}")
     if isinstance(report, FetchStatement) and report.clock_state != "unknown" and abs(report.at_ms - now.wall_ms) > FETCH_AGE_MS:
         raise Expired("this permission to fetch is too old or from the future")
-    return (Signer(public_key(expected).keyid, report.node, "active", False),)
+    return (Signer(public_key(key).keyid, report.node, "active", False),)
 
 
 def judge(

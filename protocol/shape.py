@@ -1,14 +1,20 @@
 """Whether a document can be meant at all: what holds between its fields, beyond what their types say."""
 
+import re
 from typing import Final
 
-from protocol.documents import Grant, Person, Placement, Programme, Root, Station
+from protocol.bulletins import Programme, Variant
+from protocol.documents import Grant, Person, Placement, Root, Station
+from protocol.emergency import speaks
 from protocol.errors import Malformed
-from protocol.programme import check as check_rules
-from protocol.programme import zone
+from protocol.recurrence import check as check_rules
+from protocol.recurrence import zone
 from protocol.trust import check_keys, public_key
 from protocol.units import Document
 
+RELAY_URL: Final = re.compile(r"(https?|rtsp|mms)://[^\s/]+(/\S*)?")
+PROGRAMME_MAX_MS: Final = 45 * 86_400_000
+LONGEST_OPEN_S: Final = 6 * 3_600
 LEVELS: Final = ("province", "commune", "settlement", "node")
 
 
@@ -57,8 +63,28 @@ def _check_chain(placement: Placement) -> None:
 
 def _check_items(programme: Programme) -> None:
     items = programme.body.items
+    if programme.valid_until_ms - programme.valid_from_ms > PROGRAMME_MAX_MS:
+        raise Malformed("a programme is valid for at most 45 days")
+    if any(item.class_ == "emergency" for item in items):
+        raise Malformed("an emergency is an order, never an item of a programme")
     if len({item.id for item in items}) != len(items):
         raise Malformed("two items of a programme share an id")
-    if any((variant.media is None) == (variant.relay is None) for item in items for variant in item.variants):
-        raise Malformed("each variant is either a file or a relay")
+    for item in items:
+        for variant in item.variants:
+            _check_variant(item.id, variant)
     check_rules(programme)
+
+
+def _check_variant(item_id: str, variant: Variant) -> None:
+    ways = (variant.media, variant.spoken, variant.relay, variant.line, variant.shown)
+    if sum(way is not None for way in ways) != 1:
+        raise Malformed(f"item {item_id!r}: each variant is one of a file, a spoken text, a relay, an input, or something shown")
+    if variant.spoken is not None and variant.spoken.fallback is None and not speaks(variant.lang):
+        raise Malformed(f"item {item_id!r}: no node speaks {variant.lang}: record it, or give its text a recording as fallback")
+    if variant.relay is not None and not RELAY_URL.fullmatch(variant.relay.url):
+        raise Malformed(f"item {item_id!r}: a relay is http, https, rtsp or mms, not {variant.relay.url[:60]!r}")
+    open_for = variant.relay or variant.line
+    if open_for is not None and not 1 <= open_for.max_s <= LONGEST_OPEN_S:
+        raise Malformed(f"item {item_id!r}: open for 1 s to {LONGEST_OPEN_S // 3_600} h at a time")
+    if variant.shown is not None and not (variant.shown.text or variant.shown.picture):
+        raise Malformed(f"item {item_id!r}: it shows neither text nor picture")

@@ -4,7 +4,8 @@ import datetime as dt
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from protocol.documents import Grant, GrantBody, Placement, Power, Programme, Role, Root, RootBody, Station
+from protocol.bulletins import Programme
+from protocol.documents import Grant, GrantBody, Placement, Power, Role, Root, RootBody, Station
 from protocol.messages import Sealed
 from protocol.orders import ExerciseStart, Lift, Start, Stop
 from protocol.trust import public_key

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from controller import ca, mosquitto
 from protocol import keys, topics
-from protocol.documents import ChainLink, Hours, Item, Key, Person, Power, Programme, ProgrammeBody, Role, Station, StationBody
+from protocol.bulletins import Item, Programme, ProgrammeBody
+from protocol.documents import ChainLink, Hours, Key, Person, Power, Role, Station, StationBody
 from protocol.envelope import digest_of, seal
 from protocol.messages import Sealed
 from protocol.orders import Clip, ExerciseStart, ExerciseStop, Lift, Start, Stop, Text

@@ -15,8 +15,9 @@ from controller.store import documents, media, notes, outbox
 from controller.store import world as stored_world
 from controller.store.database import Transaction
 from controller.store.documents import DocumentStored
-from protocol import programme
-from protocol.documents import AnyDocument, Grant, Placement, Programme, Root, Station
+from protocol import recurrence
+from protocol.bulletins import Programme
+from protocol.documents import AnyDocument, Grant, Placement, Root, Station
 from protocol.envelope import Opened, open_pinned_root, unseal
 from protocol.errors import Malformed, ProtocolError, Superseded, WrongType
 from protocol.rules import Clock, Me, authorise, slot_of
@@ -123,7 +124,7 @@ def _weigh(tx: Transaction, world: World, document: AnyDocument, older: list[Doc
         raise Superseded(f"it replaces {(document.prev or 'nothing')[:16]}, but {stands}: fetch the newest and edit that")
     match document:
         case Programme():
-            programme.check(document)
+            recurrence.check(document)
             named = media_named(document)
             missing = sorted(named - media.known(tx, named)) if named else []
             if missing:

@@ -12,7 +12,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from controller.actions.views import MediaView
-from protocol.documents import Hours, Item, Media, ProgrammeBody, Relay, StationBody, Variant
+from protocol.bulletins import Item, Media, ProgrammeBody, Relay, Variant
+from protocol.documents import Hours, Maintenance, SpecialArea, StationBody
 from protocol.units import AreaId, BulletinClass, IssuingLevel, Lang, Name, Seconds, ShortId
 from provisioning.errors import InputRefused
 from provisioning.tables import read_toml
@@ -81,6 +82,21 @@ class HoursTable(_Closed, frozen=True, kw_only=True, rename={"from_": "from"}):
     to: str
 
 
+class SpecialTable(_Closed, frozen=True, kw_only=True):
+    """Where bulletins sound lower."""
+
+    area: AreaId
+    place: Literal["school", "clinic", "worship", "other"]
+    volume_db: float
+
+
+class MaintenanceTable(_Closed, frozen=True, kw_only=True):
+    """Where somebody works on the poles, and until when."""
+
+    area: AreaId
+    until: dt.datetime
+
+
 class StationTable(_Closed, frozen=True, kw_only=True):
     """The TOML of `station publish`."""
 
@@ -88,7 +104,11 @@ class StationTable(_Closed, frozen=True, kw_only=True):
     authority: ShortId | None = None
     volume_db: float = 0.0
     emergency_volume_db: float = 0.0
-    special: Literal["none", "school", "clinic", "worship"] = "none"
+    sessions_a_day: int | None = None
+    session_minutes: int | None = None
+    half_inside: Literal["cut", "refuse"] = "cut"
+    special: list[SpecialTable] = []
+    maintenance: list[MaintenanceTable] = []
     hours: list[HoursTable] = []
 
 
@@ -186,7 +206,15 @@ def station_body(path: Path) -> tuple[StationTable, StationBody]:
         hours=tuple(hours),
         volume_cdb=round(table.volume_db * 100),
         emergency_volume_cdb=round(table.emergency_volume_db * 100),
-        special=table.special,
+        sessions_a_day=table.sessions_a_day,
+        session_max_min=table.session_minutes,
+        half_inside=table.half_inside,
+        special=tuple(
+            SpecialArea(area=each.area, place=each.place, volume_cdb=round(each.volume_db * 100)) for each in table.special
+        ),
+        maintenance=tuple(
+            Maintenance(area=each.area, until_ms=round(_local(each.until).timestamp() * 1000)) for each in table.maintenance
+        ),
     )
     try:
         return table, msgspec.json.decode(msgspec.json.encode(body), type=StationBody)

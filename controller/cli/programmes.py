@@ -24,9 +24,10 @@ from controller.cli.orders import find_media
 from controller.cli.programme_file import DIGEST, ProgrammeTable, programme_body, start_of
 from controller.cli.publishing import Slot, authority_for, in_force, publish, slot_of
 from controller.cli.sealing import now_ms, open_hands
-from protocol.documents import Item, Programme, ProgrammeBody, Station
+from protocol.bulletins import Item, Programme, ProgrammeBody
+from protocol.documents import Station
 from protocol.errors import Malformed
-from protocol.programme import check
+from protocol.recurrence import check
 from provisioning.ceremony import next_seq
 from provisioning.errors import InputRefused
 from provisioning.showing import moment

@@ -11,7 +11,8 @@ from controller.cli.link import Link
 from controller.cli.orders import CONTEXT_PATH
 from controller.cli.sealing import Hand, check_clock, choose_authority, close, known_trust, objection
 from controller.cli.trust import Taken
-from protocol.documents import Item, Programme, ProgrammeBody, Station
+from protocol.bulletins import Item, Programme, ProgrammeBody
+from protocol.documents import Station
 from provisioning.errors import InputRefused
 from provisioning.papers import unwrapped
 from provisioning.showing import moment

@@ -8,7 +8,9 @@ from typing import Final
 
 from msgspec import Struct, structs
 
-from protocol.documents import AnyDocument, ChainLink, Grant, Placement, Programme, Root, Station
+from protocol.bulletins import Programme
+from protocol.documents import AnyDocument, ChainLink, Grant, Placement, Root, Station
+from protocol.programme import recordings
 from protocol.rules import slot_of
 from protocol.seen import Mark, Seen, Slot
 from protocol.topics import topic
@@ -215,12 +217,7 @@ class World:
 
 
 def media_named(programme: Programme) -> set[str]:
-    """The digests of all sounds of a programme, fallbacks included."""
-    digests: set[str] = set()
-    for item in programme.body.items:
-        for variant in item.variants:
-            if variant.media is not None:
-                digests.add(variant.media.sha256)
-            if variant.relay is not None and variant.relay.fallback is not None:
-                digests.add(variant.relay.fallback.sha256)
-    return digests
+    """The digests of all files of a programme: sounds, fallbacks, pictures."""
+    variants = [variant for item in programme.body.items for variant in item.variants]
+    pictures = {each.shown.picture.sha256 for each in variants if each.shown is not None and each.shown.picture is not None}
+    return pictures | {media.sha256 for variant in variants for media in recordings(variant)}

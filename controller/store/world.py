@@ -9,7 +9,8 @@ from controller.core.peek import stored
 from controller.core.world import AreaKnown, NodeKnown, Standing, World
 from controller.store.database import Transaction
 from controller.store.schema import area_groups, areas, documents, meta, node_areas, nodes
-from protocol.documents import AnyDocument, Grant, Placement, Programme, Root, Station
+from protocol.bulletins import Programme
+from protocol.documents import AnyDocument, Grant, Placement, Root, Station
 
 FIRST_NODE_NO: Final = 2_000_000_000
 """Node numbers begin above every number that a settlement's code can give."""

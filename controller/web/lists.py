@@ -19,8 +19,8 @@ from controller.web.frame import page
 from controller.web.render import joined
 from controller.web.texts import Tongue, say
 from controller.web.visitor import parts_of, visitor_of
-from protocol.documents import Item, Programme
-from protocol.programme import occurrences
+from protocol.bulletins import Item, Programme
+from protocol.recurrence import occurrences
 
 PLAYS_A_PAGE: Final = 2_000
 _PAYLOAD: Final = msgspec.json.Decoder(dict[str, object])

@@ -5,7 +5,7 @@ from typing import Final, Literal
 
 from msgspec import structs
 
-from edge_agent.core import content, reports
+from edge_agent.core import content, plan, reports
 from edge_agent.core.state import MS_NS, Alarm, Turn
 from edge_agent.events import KeptOrder, Memory
 from protocol.documents import Root
@@ -35,10 +35,12 @@ def recall(turn: Turn, memory: Memory) -> None:
         records_upto=memory.records_upto,
         records={record.record_id: record for record in memory.records},
         unsent_records=frozenset(record.record_id for record in memory.records),
-        played={key: key[3] for key in memory.played},
+        played={(rec.area, rec.authority, rec.item, rec.planned_ms): rec.planned_ms for rec in memory.bulletins},
         booted=True,
     )
     _recall_documents(turn, memory)
+    for record in memory.bulletins:
+        plan.count_session(turn, record)
     for number, order in enumerate(memory.orders, TOLD_AGAIN - len(memory.orders)):
         _recall_order(turn, order, told=number >= 0)
     _fill_gaps(turn, memory)

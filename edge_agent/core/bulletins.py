@@ -23,16 +23,16 @@ def speak(turn: Turn, playing: Playing, due: Due) -> None:
     scored = score.of_item(due.item, turn.state.media_root)
     if why_not is None and not scored.parts:
         why_not = "nothing in it can be played on this node"
-    rules, closes_ms = plan.station(turn), plan.closes_ms(turn, at_ms)
-    if why_not is not None or rules is None or closes_ms is None:
-        plays.drop(turn, playing, "skipped", why_not or "quiet hours")
+    rules, admission = plan.rules_here(turn), plan.admit(turn, due, at_ms)
+    if why_not is not None or rules is None or admission.until_ms is None:
+        plays.drop(turn, playing, "skipped", why_not or admission.why)
         return
     play = Play(
         playing.play_id,
         scored.parts,
         at_mono_ns=turn.mono_ns_of(at_ms),
         level_cdb=due.item.volume_cdb + rules.volume_cdb,
-        max_ms=max(1, closes_ms - at_ms),
+        max_ms=max(1, admission.until_ms - at_ms),
         from_part=due.from_part,
         skip_samples=due.skip_samples,
     )

@@ -4,8 +4,11 @@ from edge_agent.commands import DropDocument, Fetch, HoldFetch, PutDocument, Wan
 from edge_agent.core import alarms, authority, clock
 from edge_agent.core.state import Stored, Turn
 from edge_agent.events import KeptDocument
-from protocol.documents import Grant, Placement, Programme, Root, Station
+from protocol.bulletins import Programme
+from protocol.documents import AnyDocument, Grant, Placement, Root, Station
 from protocol.envelope import Opened
+from protocol.programme import recordings
+from protocol.recurrence import Calendar
 from protocol.rules import document_mark, slot_of
 from protocol.seen import Slot
 from protocol.units import Document
@@ -15,14 +18,15 @@ WANTS = 10_000
 
 
 def media_of(document: Document) -> dict[str, int]:
-    """The set of a document: digest and size of every file it names."""
+    """The set of a document: digest and size of every file it names (what boards show is for boards)."""
     items = document.body.items if isinstance(document, Programme) else ()
-    return {variant.media.sha256: variant.media.bytes for item in items for variant in item.variants if variant.media}
+    return {media.sha256: media.bytes for item in items for variant in item.variants for media in recordings(variant)}
 
 
-def stored_of(payload: Document, kept: KeptDocument) -> Stored:
+def stored_of(payload: AnyDocument, kept: KeptDocument) -> Stored:
     """A document with what is asked of it often."""
-    return Stored(payload, kept.digest, kept.raw, kept.keyids, frozenset(media_of(payload)))  # type: ignore[arg-type]  # the caller sorted it
+    calendar = Calendar(payload, kept.digest) if isinstance(payload, Programme) else None
+    return Stored(payload, kept.digest, kept.raw, kept.keyids, frozenset(media_of(payload)), calendar)
 
 
 def take_document(turn: Turn, opened: Opened, ref: int) -> None:
@@ -30,7 +34,7 @@ def take_document(turn: Turn, opened: Opened, ref: int) -> None:
     document = opened.payload
     assert isinstance(document, Root | Grant | Placement | Station | Programme)  # noqa: S101  the inbox sorted it
     slot = slot_of(document)
-    stored = Stored(document, opened.digest, opened.raw, opened.keyids, frozenset(media_of(document)))
+    stored = stored_of(document, KeptDocument(opened.raw, slot.kind, opened.digest, opened.keyids, pending=False))
     turn.set(seen=turn.state.seen.with_document(slot, document_mark(document, opened.digest)))
     waits = not _is_ready(turn, stored)
     if waits:

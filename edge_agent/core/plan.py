@@ -5,10 +5,12 @@ from msgspec import structs
 from edge_agent.core import authority, reports
 from edge_agent.core.state import Due, OccurrenceKey, Playing, Stored, Turn
 from edge_agent.events import PlayEnded
-from protocol.documents import Item, Programme, Station, StationBody
+from protocol.bulletins import Item, Programme
+from protocol.documents import Station, StationBody
 from protocol.errors import Malformed
+from protocol.hours import NO_RULES, Admission, Aired, Rules
 from protocol.orders import ExerciseStart
-from protocol.programme import occurrences, open_until, precedence
+from protocol.programme import LONGEST_GRACE_MS, Order, grace_ms, interrupts, length_ms, rank, written_order
 from protocol.reports import PlayRecord
 from protocol.rules import lifts
 from protocol.seen import Slot
@@ -20,7 +22,6 @@ LEAD_MS = 1_500
 """An item is prepared this long before its time: its record is on disk and its decoder runs when the instant comes."""
 PLAYED_KEPT = 4_096
 """By number, not by age: after a clock was years ahead for a minute, today's bulletins must still be known as played."""
-LONGEST_GRACE_MS = 3_600_000
 
 
 # --- what may sound ---
@@ -43,14 +44,25 @@ def station(turn: Turn) -> StationBody | None:
     return chosen.body if isinstance(chosen, Station) else None
 
 
+def rules_here(turn: Turn) -> Rules | None:
+    """The same as they hold for this very node; made once, as long as neither they nor its place change."""
+    body, areas = station(turn), frozenset(link.area for link in turn.state.trust.chain)
+    if body is None:
+        return None
+    known = turn.state.rules
+    if known is None or known.body is not body or known.areas != areas:
+        turn.set(rules=Rules(body, areas))
+    return turn.state.rules
+
+
 def _is_past(turn: Turn, stored: Stored) -> bool:
     return turn.state.clock_usable and turn.now.wall_ms >= stored.payload.valid_until_ms
 
 
 def closes_ms(turn: Turn, at_ms: int) -> int | None:
     """When the open hours around an instant end; None when the station is closed, or has no rules."""
-    rules = station(turn)
-    return None if rules is None else open_until(rules, at_ms)
+    rules = rules_here(turn)
+    return None if rules is None else rules.open_until(at_ms)
 
 
 def is_hushed(turn: Turn, by_authority: str) -> bool:
@@ -70,17 +82,37 @@ def why_silent(turn: Turn, by_authority: str, at_ms: int) -> str | None:
         return "the clock cannot be trusted: nothing timed sounds"
     if is_hushed(turn, by_authority):
         return "stopped: a STOP keeps everything but emergencies silent"
-    rules = station(turn)
-    if rules is None:
-        return "no operating rules: without hours only emergencies sound"
-    if open_until(rules, at_ms) is None:
-        return "quiet hours"
-    return None
+    rules = rules_here(turn)
+    return NO_RULES if rules is None else rules.why_quiet(at_ms) or None
 
 
 def why_no_exercise(turn: Turn, start: ExerciseStart) -> str | None:
     """An exercise is no emergency: it keeps the station's hours and the silence that a STOP left."""
     return why_silent(turn, start.authority, turn.now.wall_ms)
+
+
+def admit(turn: Turn, due: Due, at_ms: int) -> Admission:
+    """Until when a bulletin may sound that begins at an instant: hours, sessions, and the rule for what is half inside."""
+    why, rules = why_silent(turn, due.key[1], at_ms), rules_here(turn)
+    if why is not None or rules is None:
+        return Admission(None, why or NO_RULES)
+    return rules.admit(at_ms, max(1, length_ms(due.item) - due.gone_ms), _aired_until(turn, rules, at_ms))
+
+
+def _aired_until(turn: Turn, rules: Rules, at_ms: int) -> Aired:
+    """What counts towards sessions, with what sounds at present."""
+    aired = turn.state.aired
+    for playing in turn.state.plays.values():
+        if playing.due is not None and playing.record.started_ms is not None:
+            aired = rules.heard(aired, playing.record.started_ms, at_ms)
+    return aired
+
+
+def count_session(turn: Turn, record: PlayRecord) -> None:
+    """A bulletin was heard: it counts towards its session. One that a power cut ended counts with its begin."""
+    rules, begun_ms = rules_here(turn), record.started_ms
+    if rules is not None and begun_ms is not None:
+        turn.set(aired=rules.heard(turn.state.aired, begun_ms, max(begun_ms, record.ended_ms or 0)))
 
 
 # --- what is due ---
@@ -102,14 +134,25 @@ def keep_up(turn: Turn) -> bool:
     return changed
 
 
-def take(turn: Turn) -> Due | None:
-    """Take the item that should begin now (or within the lead) out of the queue."""
-    queue = turn.state.queue
-    if not queue:
-        return None
-    first = max(queue, key=lambda due: (*precedence(due.item), -due.planned_ms))
-    turn.set(queue=tuple(due for due in queue if due is not first))
-    return first
+def take(turn: Turn, sounding: Due | None) -> Due | None:
+    """Take the bulletin that should begin now out of the queue; one that may not begin is recorded, and the next is looked at.
+
+    When nothing sounds it is taken within the lead; when something does, at its very time, and only one of a higher class.
+    """
+    while turn.state.queue:
+        first = max(turn.state.queue, key=lambda due: rank(due.item, due.key[1], due.planned_ms, turn.state.order))
+        if sounding is not None and not _may_interrupt(turn, first, sounding):
+            return None
+        admission = admit(turn, first, max(first.planned_ms, turn.now.wall_ms))
+        if admission.until_ms is not None:
+            turn.set(queue=tuple(due for due in turn.state.queue if due is not first))
+            return first
+        _skip(turn, first, admission.why)
+    return None
+
+
+def _may_interrupt(turn: Turn, due: Due, sounding: Due) -> bool:
+    return interrupts(due.item, sounding.item) and due.planned_ms <= turn.now.wall_ms
 
 
 def item_in_force(turn: Turn, due: Due) -> str | None:
@@ -132,8 +175,9 @@ def _refresh(turn: Turn) -> bool:
     dues: list[Due] = []
     for slot, stored in state.documents.items():
         if isinstance(stored.payload, Programme) and authority.why_not(turn, stored.payload, stored.keyids) is None:
-            dues += _expand(turn, slot, stored.payload, stored.digest)
+            dues += _expand(turn, slot, stored, stored.payload)
     turn.set(
+        order=_order(turn),
         upcoming=tuple(sorted((due for due in dues if due.key not in state.played), key=lambda due: due.planned_ms)),
         queue=tuple(due for due in state.queue if _stays(turn, due)),
         planned_to_ms=now_ms + HORIZON_MS,
@@ -148,26 +192,28 @@ def _stays(turn: Turn, due: Due) -> bool:
     return item_in_force(turn, due) is not None and (begun or due.until_ms < turn.now.wall_ms)
 
 
-def _expand(turn: Turn, slot: Slot, programme: Programme, digest: str) -> list[Due]:
+def _order(turn: Turn) -> Order:
+    placement = turn.state.trust.placement
+    held = [stored.payload for stored in turn.state.documents.values() if isinstance(stored.payload, Programme)]
+    return {} if placement is None else written_order(held, placement.body.station)
+
+
+def _expand(turn: Turn, slot: Slot, stored: Stored, programme: Programme) -> list[Due]:
     now_ms = turn.now.wall_ms
     items: dict[str, Item] = {item.id: item for item in programme.body.items}
     try:
-        found = list(occurrences(programme, digest, now_ms - LONGEST_GRACE_MS, now_ms + HORIZON_MS))
+        found = stored.calendar.between(now_ms - LONGEST_GRACE_MS, now_ms + HORIZON_MS) if stored.calendar else []
     except Malformed:
         turn.trouble("programme-unreadable", there=True)
         return []
     dues = []
     for occurrence in found:
         item = items[occurrence.item_id]
-        until_ms = occurrence.planned_ms + _grace_ms(item)
+        until_ms = occurrence.planned_ms + grace_ms(item)
         if until_ms >= now_ms:
             key: OccurrenceKey = (slot.subject, slot.authority, item.id, occurrence.planned_ms)
-            dues.append(Due(key=key, digest=digest, item=item, planned_ms=occurrence.planned_ms, until_ms=until_ms))
+            dues.append(Due(key=key, digest=stored.digest, item=item, planned_ms=occurrence.planned_ms, until_ms=until_ms))
     return dues
-
-
-def _grace_ms(item: Item) -> int:
-    return min(item.grace_s * 1_000, LONGEST_GRACE_MS)
 
 
 def _cannot(turn: Turn, due: Due) -> str | None:
@@ -204,7 +250,7 @@ def keep_interrupted(turn: Turn, playing: Playing) -> None:
     """The item's own rule: drop it, or begin again (or go on) when there is silence, within its grace from now."""
     due = playing.due
     if due is not None and due.item.on_interrupt != "drop" and turn.state.clock_usable:
-        until_ms = turn.now.wall_ms + _grace_ms(due.item)
+        until_ms = turn.now.wall_ms + grace_ms(due.item)
         turn.set(queue=(*turn.state.queue, structs.replace(due, until_ms=until_ms)))
 
 
@@ -213,7 +259,14 @@ def resume_where(turn: Turn, due: Due, event: PlayEnded) -> None:
     if due.item.on_interrupt != "resume":
         return
     queue = tuple(
-        structs.replace(waiting, from_part=event.part, skip_samples=event.part_samples) if waiting.key == due.key else waiting
+        structs.replace(
+            waiting,
+            from_part=event.part,
+            skip_samples=event.part_samples,
+            gone_ms=due.gone_ms + event.played_samples // 48,
+        )
+        if waiting.key == due.key
+        else waiting
         for waiting in turn.state.queue
     )
     turn.set(queue=queue)
@@ -228,5 +281,6 @@ def next_wake_ns(turn: Turn) -> list[int]:
     if state.upcoming:
         wakes.append(state.upcoming[0].planned_ms - LEAD_MS)
     wakes += [due.until_ms + 1 for due in state.queue]
+    wakes += [due.planned_ms for due in state.queue if due.planned_ms > turn.now.wall_ms]
     wakes += [doc.payload.valid_from_ms for doc in state.waiting.values() if doc.payload.valid_from_ms > turn.now.wall_ms]
     return [turn.mono_ns_of(wake) for wake in wakes]

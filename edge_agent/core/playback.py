@@ -31,10 +31,12 @@ def settle(turn: Turn) -> None:
         plays.hush(turn, current, "max" if why == alarms.SPENT else "stopped", why=why)
     elif current is not None and current.due is not None and planned_anew:
         bulletins.review(turn, current, current.due)
-    if plays.current(turn) is None:
-        due = plan.take(turn)
-        if due is not None:
-            bulletins.begin(turn, due)
+    sounding = plays.current(turn)
+    due = plan.take(turn, sounding.due if sounding is not None else None)
+    if due is not None:
+        if sounding is not None:
+            plays.hush(turn, sounding, "interrupted", why=f"{due.item.id} is of a higher class")
+        bulletins.begin(turn, due)
 
 
 def _told_why(turn: Turn, digest: str) -> str:
@@ -125,7 +127,10 @@ def ended(turn: Turn, event: PlayEnded) -> None:
     by_itself: dict[str, Ending] = {"ended": "played", "max": "max", "failed": "failed", "stopped": "stopped"}
     ending = playing.ending or by_itself[event.how]
     reason = "; ".join(text for text in (playing.why, event.reason) if text)
-    reports.close_record(turn, record, ending, reason=reason, ended_ms=turn.wall_ms_of(event.at_mono_ns))
+    ended_ms = turn.wall_ms_of(event.at_mono_ns)
+    reports.close_record(turn, record, ending, reason=reason, ended_ms=ended_ms)
+    if playing.due is not None:
+        plan.count_session(turn, structs.replace(record, ended_ms=ended_ms))
     if event.how == "ended":
         turn.trouble("silent", there=event.rms_cdb <= SILENT_CDB)
     if playing.due is not None and playing.ending == "interrupted":

@@ -3,13 +3,13 @@
 from msgspec import Struct
 
 from edge_agent.commands import Align, Clip, Part, Pause, Speech, Tone
-from protocol.documents import Item
-from protocol.emergency import EXERCISE_WORDS, languages, repeat_period_ms
+from protocol.bulletins import Item, Media, Variant
+from protocol.emergency import EXERCISE_WORDS, languages, repeat_period_ms, speaks
 from protocol.orders import AnyStart, ExerciseStart
+from protocol.programme import VARIANT_GAP_MS
 
 BETWEEN_LANGUAGES_MS = 400
 BETWEEN_REPEATS_MS = 1_500
-VARIANT_GAP_MS = 500
 CALL_SIGN_LANG = "vi"
 
 
@@ -43,7 +43,7 @@ def _voices(start: AnyStart, media: frozenset[str], media_root: str) -> tuple[li
     for lang in languages(start):
         if clip := clips.get(lang):
             voice: Part = Clip(media_path(media_root, clip.sha256), samples=clip.duration_ms * 48)
-        elif lang.partition("-")[0] == "vi" and lang in texts:
+        elif speaks(lang) and lang in texts:
             voice = Speech(lang, texts[lang])
         else:
             unsaid.append(lang)
@@ -80,12 +80,30 @@ def of_emergency(
 
 
 def of_item(item: Item, media_root: str) -> Score:
-    """A bulletin: its language variants in their written order, each cut at its true length."""
-    parts: list[Part] = []
+    """A bulletin: its language variants in their written order, each cut at its true length, all of them as often as it says."""
+    once: list[Part] = []
+    unsaid = []
     for variant in item.variants:
-        if variant.media is None:
-            continue
-        clip = Clip(media_path(media_root, variant.media.sha256), samples=variant.media.samples)
-        parts += [Pause(VARIANT_GAP_MS), clip] if parts else [clip]
-    unsaid = tuple(variant.lang for variant in item.variants if variant.media is None)
-    return Score(tuple(parts), unsaid=unsaid)
+        part = _said(variant, media_root)
+        if part is None:
+            unsaid.append(variant.lang)
+        else:
+            once += [Pause(VARIANT_GAP_MS), part] if once else [part]
+    parts = list(once)
+    for _again in range(item.repeats - 1 if once else 0):
+        parts += [Pause(item.repeat_gap_s * 1_000), *once]
+    return Score(tuple(parts), unsaid=tuple(unsaid))
+
+
+def _said(variant: Variant, media_root: str) -> Part | None:
+    if variant.media is not None:
+        return _recording(variant.media, media_root)
+    if variant.spoken is not None:
+        if speaks(variant.lang):
+            return Speech(variant.lang, variant.spoken.text)
+        return _recording(variant.spoken.fallback, media_root) if variant.spoken.fallback else None
+    return None
+
+
+def _recording(media: Media, media_root: str) -> Clip:
+    return Clip(media_path(media_root, media.sha256), samples=media.samples)

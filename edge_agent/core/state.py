@@ -8,8 +8,12 @@ from msgspec import Struct, structs
 from edge_agent.commands import Command, PutOrder, Save, Want, Write
 from edge_agent.core.writes import key_of
 from edge_agent.events import Arrived, Instant, KeptOrder
-from protocol.documents import AnyDocument, Item
+from protocol.bulletins import Item
+from protocol.documents import AnyDocument
+from protocol.hours import Aired, Rules
 from protocol.orders import AnyStart
+from protocol.programme import Order
+from protocol.recurrence import Calendar
 from protocol.reports import Ending, OrderResult, PlayRecord, Result
 from protocol.rules import Clock, Me
 from protocol.seen import OrderMark, Seen, Slot
@@ -22,13 +26,17 @@ VERSION: Final = "0.1.0"
 
 
 class Stored(Struct, frozen=True):
-    """A document that was accepted, with what is needed to judge its signers again; `media` is the set it names."""
+    """A document that was accepted, with what is needed to judge its signers again; `media` is the set it names.
+
+    A programme has its calendar with it, which is expanded once.
+    """
 
     payload: AnyDocument
     digest: str
     raw: bytes
     keyids: tuple[str, ...]
     media: frozenset[str] = frozenset()
+    calendar: Calendar | None = None
 
 
 class Alarm(Struct, frozen=True, kw_only=True):
@@ -64,6 +72,7 @@ class Due(Struct, frozen=True, kw_only=True):
     until_ms: int
     from_part: int = 0
     skip_samples: int = 0
+    gone_ms: int = 0
 
     @property
     def slot(self) -> Slot:
@@ -149,6 +158,9 @@ class State(Struct, frozen=True, kw_only=True):
     upcoming: tuple[Due, ...] = ()
     planned_to_ms: int = 0
     plan_stale: bool = True
+    rules: Rules | None = None
+    order: Order = {}
+    aired: Aired = Aired()
     played: Mapping[OccurrenceKey, int] = {}
     next_play_id: int = 1
     # records and reports

@@ -7,7 +7,7 @@ import hashlib
 import secrets
 from pathlib import Path
 
-from protocol.documents import Item, Media, Variant
+from protocol.bulletins import Item, Media, Variant
 from tests.bench.confirm import FETCH_MS, Tally, rounds
 from tests.bench.measure import Figure, judge
 from tests.bench.office import Office

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import time
 
-from protocol.documents import Item, Variant
+from protocol.bulletins import Item, Variant
 from tests.bench.measure import Figure, judge
 from tests.bench.office import Office
 from tests.bench.place import NODE_SPACE, Options, say

@@ -19,7 +19,8 @@ from controller import ca, signing
 from controller.actions.views import Draft, IncidentView, MediaView, NodeView, Request, RowView, SaidView, StatusView
 from controller.store import media as library
 from controller.store.database import Database, url_of
-from protocol.documents import ChainLink, Item, Media
+from protocol.bulletins import Item, Media
+from protocol.documents import ChainLink
 from protocol.orders import Text
 from protocol.units import AreaLevel
 from provisioning import ceremony, enrol

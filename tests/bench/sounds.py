@@ -14,7 +14,7 @@ import numpy as np
 from msgspec import Struct
 
 from controller import media
-from protocol.documents import Media
+from protocol.bulletins import Media
 from tests.bench.ear import LOUD, RATE
 
 TONE_S = 0.8

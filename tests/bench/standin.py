@@ -13,7 +13,7 @@ import msgspec
 
 from controller import ca
 from protocol import topics
-from protocol.documents import Item
+from protocol.bulletins import Item
 from protocol.envelope import payload_of
 from protocol.errors import ProtocolError
 from protocol.orders import Start, Text

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from protocol.documents import Item, Variant
+from protocol.bulletins import Item, Variant
 from tests.bench import snapcast
 from tests.bench.measure import Figure, Limit, judge, ms
 from tests.bench.place import Options, say

@@ -17,7 +17,7 @@ from typing import Generic, Protocol, TypeVar
 import psutil
 
 from protocol import topics
-from protocol.documents import Item
+from protocol.bulletins import Item
 from tests.bench.ear import Ear, Heard
 from tests.bench.office import Office
 from tests.bench.place import ROOT, Options, say

@@ -19,7 +19,8 @@ from controller.area_tree import DEMO_SETTLEMENTS
 from controller.init import InitOptions, initialise
 from controller.signer import new_service_key
 from protocol import keys
-from protocol.documents import ChainLink, Grant, Hours, Key, Person, Power, Programme, ProgrammeBody, Role, Station, StationBody
+from protocol.bulletins import Programme, ProgrammeBody
+from protocol.documents import ChainLink, Grant, Hours, Key, Person, Power, Role, Station, StationBody
 from protocol.envelope import digest_of, seal
 from protocol.orders import ExerciseStart, Lift, Start, Stop, Text
 from provisioning import ceremony, enrol

@@ -7,7 +7,7 @@ import asyncio
 import msgspec
 
 from controller.actions.views import DocumentContext, DocumentView
-from protocol.documents import Item, Media, Variant
+from protocol.bulletins import Item, Media, Variant
 from protocol.envelope import seal
 from tests.controller.headquarters import IA_DREH, OTHER, PHU_TUC, SETTLEMENT, Headquarters, wait
 

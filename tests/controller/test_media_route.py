@@ -11,7 +11,7 @@ import pytest
 
 from controller.actions.views import DocumentView, MediaView
 from controller.ca import client_context
-from protocol.documents import Item, Media, Variant
+from protocol.bulletins import Item, Media, Variant
 from tests.controller.headquarters import IA_DREH, OTHER, PHU_TUC, Headquarters, sha256_of
 
 

@@ -61,11 +61,7 @@ class Card:
             next_record_id=max([upto, *self.records]) + 1,
             first_record_id=min(self.records, default=upto + 1),
             records_upto=upto,
-            played=tuple(
-                (record.area, record.authority, record.item, record.planned_ms)
-                for record, _ in self.records.values()
-                if record.incident is None
-            ),
+            bulletins=tuple(record for record, _ in self.records.values() if record.incident is None),
             media=self.media,
         )
 

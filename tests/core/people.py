@@ -31,8 +31,10 @@ def placement(node=NODE, seq=ISSUED):
     return world.signed(world.placement(node, seq=seq), "r1", "r3")
 
 
-def station(hours=ALL_DAY, seq=ISSUED, by="c1", **more):
-    return world.signed(world.station(seq, hours, **more), by)
+def station(hours=ALL_DAY, seq=ISSUED, by="c1", rules=None, **more):
+    """`rules`: more of its body than the hours."""
+    made = world.station(seq, hours, **more)
+    return world.signed(structs.replace(made, body=structs.replace(made.body, **(rules or {}))), by)
 
 
 def item(name, at, **more):
@@ -45,10 +47,10 @@ def item(name, at, **more):
     return structs.replace(made, variants=variants or made.variants, **fields)
 
 
-def programme(*items, seq=ISSUED, by="c1", **more):
+def programme(*items, seq=ISSUED, by="c1", order=(), **more):
     fields = {"valid_from_ms": ISSUED, "valid_until_ms": ISSUED + 40 * DAY_MS} | more
     made = world.programme(seq, **fields)
-    return world.signed(structs.replace(made, body=structs.replace(made.body, items=items)), by)
+    return world.signed(structs.replace(made, body=structs.replace(made.body, items=items, order=order)), by)
 
 
 def start(seq, incident="a1", *, area=HAMLET, authority=COMMUNE, by=("c1",), **more):
@@ -75,6 +77,6 @@ def _incident(short):
     return None if short is None else short.rjust(16, "0")
 
 
-def settled(*more: Sent, node=NODE, hours=ALL_DAY):
+def settled(*more: Sent, node=NODE, hours=ALL_DAY, rules=None):
     """What a node holds after its first days: authority, its place, its station's rules."""
-    return [placement(node), province(), commune(), hamlet(), station(hours), *more]
+    return [placement(node), province(), commune(), hamlet(), station(hours, rules=rules), *more]

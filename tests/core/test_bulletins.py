@@ -3,7 +3,8 @@
 import pytest
 from msgspec import structs
 
-from protocol.documents import Variant
+from protocol.bulletins import ItemRef, Variant
+from protocol.documents import Maintenance, SpecialArea
 from tests.core.harness import Node
 from tests.core.people import (
     HOUR_MS,
@@ -21,10 +22,12 @@ from tests.core.people import (
     station,
 )
 from tests.protocol import vector_world as world
+from tests.protocol.vector_world import COMMUNE, HAMLET
 
 
-def node_with(*items, at_ms=NOON - 60_000, hours=((0, 1440),), **more):
-    node = Node(at_ms, *settled(programme(*items), hours=hours), **more)
+def node_with(*items, at_ms=NOON - 60_000, hours=((0, 1440),), order=(), **rules):
+    """`rules`: more of the station's than its hours."""
+    node = Node(at_ms, *settled(programme(*items, order=order), hours=hours, rules=rules))
     node.fetched(MEDIA)
     return node.online()
 
@@ -122,6 +125,80 @@ def test_rules_of_tomorrow_do_not_count_today():
     assert any(held.kind == "station" and held.pending for held in node.controller.hellos[-1].holds)
     node.run_to(NOON + 24 * HOUR_MS + 1_000)
     assert node.sounds() is None
+
+
+# --- classes, sessions, maintenance, special places ---
+
+
+def test_a_higher_class_begins_at_its_time_and_what_it_interrupted_does_as_it_says():
+    for on_interrupt, then in (("restart", "12:03:00 played"), ("resume", "12:03:00 played"), ("drop", None)):
+        first = structs.replace(minutes_of("gap", "12:01", 2), class_="priority")
+        node = node_with(minutes_of("tin", "12:00", 4, on_interrupt=on_interrupt), first)
+        node.run_to(NOON + 90_000)
+        assert node.sounds() == "gap"
+        node.run_to(NOON + 900_000)
+        lines = [line for line in node.story() if line.startswith("tin")]
+        assert lines == ["tin 12:00:00 interrupted", *([f"tin {then}"] if then else [])]
+        if then:
+            begun = node.player.heard[-1]
+            assert (begun.play.from_part, begun.play.skip_samples // 48_000) == ((0, 60) if on_interrupt == "resume" else (0, 0))
+
+
+def test_the_written_order_of_the_commune_decides_between_two_of_a_class():
+    mine, other = minutes_of("cua-xa", "12:00", 1), minutes_of("khac", "12:00", 1, level="province")
+    wish = (ItemRef(authority=COMMUNE, item="cua-xa"),)
+    node = node_with(mine, other)
+    node.run_to(NOON + 600_000)
+    assert [line.split()[0] for line in node.story()] == ["khac", "cua-xa"]
+    node = node_with(mine, other, order=wish)
+    node.run_to(NOON + 600_000)
+    assert [line.split()[0] for line in node.story()] == ["cua-xa", "khac"]
+
+
+def test_sessions_a_day_are_counted_also_over_a_power_cut():
+    times = minutes_of("tin", "12:00 12:04 12:20", 1)
+    node = node_with(times, sessions_a_day=1)
+    node.run_to(NOON + 120_000)
+    node.power_cut()
+    node.online()
+    node.run_to(NOON + 1_800_000)
+    assert node.story() == ["tin 12:00:00 played", "tin 12:04:00 played", "tin never skipped"]
+    assert node.controller.records[3].reason == "1 sessions a day are over"
+
+
+def test_the_minutes_of_a_session_cut_what_would_go_on_or_refuse_it_whole():
+    items = (minutes_of("mot", "12:00", 3), minutes_of("hai", "12:03", 3, grace_s=600))
+    node = node_with(*items, session_max_min=5)
+    node.run_to(NOON + 900_000)
+    assert node.story() == ["mot 12:00:00 played", "hai 12:03:00 max"]
+    node = node_with(*items, session_max_min=5, half_inside="refuse")
+    node.run_to(NOON + 900_000)
+    assert node.story() == ["mot 12:00:00 played", "hai never skipped"]
+
+
+def test_in_maintenance_nothing_but_an_emergency_sounds():
+    node = node_with(minutes_of("tin", "12:00", 1), maintenance=(Maintenance(area=HAMLET, until_ms=NOON + HOUR_MS),))
+    node.run_to(NOON + 400_000)
+    assert node.story() == ["tin never skipped"]
+    assert node.controller.records[1].reason == "maintenance until 13:00"
+    node.give(start(node.true_ms))
+    node.run(1)
+    assert node.sounds() == "a1"
+
+
+def test_beside_a_school_bulletins_sound_lower_and_emergencies_do_not():
+    node = node_with(minutes_of("tin", "12:00", 1), special=(SpecialArea(area=HAMLET, place="school", volume_cdb=-900),))
+    node.run_to(NOON + 90_000)
+    node.give(start(node.true_ms))
+    node.run(1)
+    assert [play.level_cdb for play in node.spoken] == [-900, 0]
+
+
+def test_a_bulletin_is_said_as_often_as_it_says():
+    node = node_with(minutes_of("tin", "12:00", 1, repeats=3, repeat_gap_s=30))
+    node.run_to(NOON + 600_000)
+    (record,) = node.controller.records.values()
+    assert (record.ended_ms - record.started_ms) // 1000 == 240
 
 
 # --- programmes come and go ---

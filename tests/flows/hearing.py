@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from protocol.documents import Item, Media, Variant
+from protocol.bulletins import Item, Media, Variant
 from protocol.orders import Text
 from tests.audio import read_wav, sounding_runs
 from tests.commune import Commune, sidecar

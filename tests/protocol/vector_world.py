@@ -9,26 +9,22 @@ from msgspec import Struct
 from securesystemslib.dsse import Envelope
 
 from protocol import keys
+from protocol.bulletins import Item, Media, Programme, ProgrammeBody, Variant
 from protocol.documents import (
     ChainLink,
     Grant,
     GrantBody,
     Hours,
-    Item,
     Key,
-    Media,
     Person,
     Placement,
     PlacementBody,
     Power,
-    Programme,
-    ProgrammeBody,
     Role,
     Root,
     RootBody,
     Station,
     StationBody,
-    Variant,
 )
 from protocol.envelope import seal
 from protocol.messages import Sealed, payload_type

@@ -24,7 +24,8 @@ from controller.reports import Received, Reports
 from controller.store import orders
 from controller.web.app import create_app
 from protocol import keys
-from protocol.documents import ChainLink, Item, Key, Person, Power, Programme, ProgrammeBody, Role
+from protocol.bulletins import Item, Programme, ProgrammeBody
+from protocol.documents import ChainLink, Key, Person, Power, Role
 from protocol.envelope import digest_of, seal
 from protocol.messages import TYPES
 from protocol.reports import Alive, Held, OrderResult, PlayRecord

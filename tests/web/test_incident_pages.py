@@ -3,7 +3,7 @@
 import time
 
 from controller.actions import areas, emergencies
-from protocol.documents import Item, Relay, Variant
+from protocol.bulletins import Item, Relay, Variant
 from tests.web.browser import Officer, officer
 from tests.web.house import House, now_ms
 

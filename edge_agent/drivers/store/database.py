@@ -16,7 +16,7 @@ KEPT_MARKS: Final = 2_000
 PRUNED_TO_MARKS: Final = 1_200
 RECORDS_KEPT_MS: Final = 30 * 86_400_000
 RECORDS_KEPT: Final = 20_000
-PLAYED_KEPT_MS: Final = 2 * 86_400_000
+BULLETINS_KEPT_MS: Final = 2 * 86_400_000
 RECALLED: Final = 5_000
 BUSY_TIMEOUT_S: Final = 2
 UNREADABLE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_IOERR})
@@ -130,15 +130,14 @@ class Database:
             next_record_id=max(last or 0, upto) + 1,
             first_record_id=first or upto + 1,
             records_upto=upto,
-            played=self._played(),
+            bulletins=self._bulletins(),
             media=media,
         )
 
-    def _played(self) -> tuple[tuple[str, str, str, int], ...]:
+    def _bulletins(self) -> tuple[PlayRecord, ...]:
         newest = self._db.execute("SELECT max(occurrence_ms) FROM records").fetchone()[0] or 0
-        rows = self._db.execute("SELECT record FROM records WHERE occurrence_ms > ?", (newest - PLAYED_KEPT_MS,))
-        records = [_RECORD.decode(record) for (record,) in rows]
-        return tuple((rec.area, rec.authority, rec.item, rec.planned_ms) for rec in records)
+        query = "SELECT record FROM records WHERE occurrence_ms > ? ORDER BY record_id"
+        return tuple(_RECORD.decode(record) for (record,) in self._db.execute(query, (newest - BULLETINS_KEPT_MS,)))
 
     def records_after(self, number: int) -> tuple[PlayRecord, ...]:
         """Closed records with higher numbers, the oldest first."""
