@@ -150,7 +150,8 @@ def _nearer(text: str, anchor: datetime, near: datetime) -> datetime:
         case "WEEKLY":
             monday = anchor - timedelta(days=anchor.weekday())
             weeks = (near - monday).days // 7 // every * every
-            return monday + timedelta(weeks=weeks) if weeks else anchor
+            # without BYDAY the first day's own weekday is meant
+            return (monday if "BYDAY" in parts else anchor) + timedelta(weeks=weeks) if weeks else anchor
         case "MONTHLY":
             months = ((near.year - anchor.year) * 12 + near.month - anchor.month) // every * every
             year, month = divmod(anchor.year * 12 + anchor.month - 1 + months, 12)

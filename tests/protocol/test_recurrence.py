@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
@@ -96,7 +96,8 @@ def rules(draw: st.DrawFn) -> str:
     return ";".join(f"{name}={value}" for name, value in parts.items())
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=400, deadline=None)
+@example(rule="FREQ=WEEKLY;BYHOUR=0;BYMINUTE=0", tz="Asia/Ho_Chi_Minh", begin=T0, days=8, window=[0.5, 1.0])
 @given(
     rule=rules(),
     tz=st.sampled_from(ZONES),
