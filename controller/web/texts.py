@@ -117,7 +117,7 @@ _LISTS: Final = {
     "plays.next": ("Ngày sau", "Day after"),
     "ending.played": ("Phát đủ", "Played whole"),
     "ending.cut": ("Đứt quãng (mất điện hoặc khởi động lại)", "Cut (power or restart)"),
-    "ending.interrupted": ("Nhường cho khẩn cấp", "Gave way to an emergency"),
+    "ending.interrupted": ("Nhường cho nội dung ưu tiên hơn", "Gave way to something more important"),
     "ending.stopped": ("Bị dừng", "Stopped"),
     "ending.failed": ("Hỏng", "Failed"),
     "ending.skipped": ("Bỏ qua", "Skipped"),
