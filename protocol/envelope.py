@@ -8,8 +8,7 @@ from typing import Annotated, Any, Final, Protocol
 import msgspec
 from msgspec import Meta, Struct
 from securesystemslib.dsse import Envelope
-from securesystemslib.exceptions import UnverifiedSignatureError, VerificationError
-from securesystemslib.signer import Signature, SSlibKey
+from securesystemslib.signer import Signature
 
 from protocol import rules
 from protocol.documents import Placement, Root
@@ -19,7 +18,7 @@ from protocol.orders import ExerciseStart, ExerciseStop, Lift, Start, Stop
 from protocol.reports import FetchStatement, Hello, Receipt
 from protocol.seen import Seen
 from protocol.topics import WHOLE_AREA, Address, parse
-from protocol.trust import Signer, Trust, check_keys
+from protocol.trust import Signer, Trust, Verifier, check_keys
 from protocol.units import Document
 
 MAX_SIGNATURES: Final = 4
@@ -155,21 +154,15 @@ def _verified(envelope: Envelope, kind: str, trust: Trust, address: Address | No
     return good
 
 
-def _verified_by(envelope: Envelope, pae: bytes, candidates: Mapping[str, SSlibKey]) -> tuple[str, ...]:
-    good = []
-    for keyid, signature in envelope.signatures.items():
-        verifier = candidates.get(keyid)
-        if verifier is None:
-            continue
-        try:
-            verifier.verify_signature(signature, pae)
-        except (UnverifiedSignatureError, VerificationError):
-            continue
-        good.append(keyid)
-    return tuple(good)
+def _verified_by(envelope: Envelope, pae: bytes, candidates: Mapping[str, Verifier]) -> tuple[str, ...]:
+    return tuple(
+        keyid
+        for keyid, signature in envelope.signatures.items()
+        if (verifier := candidates.get(keyid)) is not None and verifier.holds(bytes.fromhex(signature.signature), pae)
+    )
 
 
-def _own_keys(root: Root) -> Mapping[str, SSlibKey]:
+def _own_keys(root: Root) -> Mapping[str, Verifier]:
     """The keys that a new root brings: enough of its persons sign it too."""
     check_keys(root.body.persons, root.body.keys, "root")
     return rules.candidates(Trust(root), held=False)

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Final
 
 from msgspec import Struct
-from securesystemslib.signer import SSlibKey
 
 from protocol.bulletins import Programme
 from protocol.documents import Grant, Placement, Power, Root, Station
@@ -26,7 +25,7 @@ from protocol.reports import FetchStatement, Hello, Receipt
 from protocol.seen import Mark, OrderMark, Seen, Slot, op_of
 from protocol.shape import check_shape
 from protocol.topics import Address
-from protocol.trust import WIDE_LEVELS, WIDE_PERSONS, Signer, Trust, check_keys, covers, level_of, position, public_key
+from protocol.trust import WIDE_LEVELS, WIDE_PERSONS, Signer, Trust, Verifier, check_keys, covers, level_of, position, public_key
 from protocol.units import ClockState, Document
 
 REPORTS: Final = frozenset({"hello", "receipt", "fetch"})
@@ -69,12 +68,12 @@ def is_held(seen: Seen, digest: str) -> bool:
     )
 
 
-def candidates(trust: Trust, *, held: bool) -> Mapping[str, SSlibKey]:
+def candidates(trust: Trust, *, held: bool) -> Mapping[str, Verifier]:
     """Check 3: the keys to be tried: active ones; retired ones too for what is already held."""
     return {keyid: verifier for keyid, (verifier, active) in trust.keys.items() if active or held}
 
 
-def report_candidates(trust: Trust, address: Address | None) -> Mapping[str, SSlibKey]:
+def report_candidates(trust: Trust, address: Address | None) -> Mapping[str, Verifier]:
     """The report key of the topic's node; without a topic, of every node known."""
     nodes = trust.report_keys if address is None or address.node is None else {address.node}
     verifiers = [public_key(trust.report_keys[node]) for node in nodes if node in trust.report_keys]

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property, lru_cache
 from typing import Final
 
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from msgspec import Struct
 from securesystemslib.signer import SSlibKey
@@ -45,15 +45,31 @@ def is_small_order(public: str) -> bool:
     return y % _P in _SMALL_ORDER_Y
 
 
+class Verifier(Struct, frozen=True):
+    """A public key that was looked at: its keyid, recomputed from its bytes as securesystemslib does, and the key itself."""
+
+    keyid: str
+    key: Ed25519PublicKey
+
+    def holds(self, signature: bytes, signed: bytes) -> bool:
+        """Whether this key made this signature over these bytes."""
+        try:
+            self.key.verify(signature, signed)
+        except InvalidSignature:
+            return False
+        return True
+
+
 @lru_cache(maxsize=512)
-def public_key(public: str) -> SSlibKey:
-    """The verifying key for 32 bytes in hex, its keyid recomputed from them. Raises Malformed for a key not to be trusted."""
+def public_key(public: str) -> Verifier:
+    """The verifying key for 32 bytes in hex. Raises Malformed for a key not to be trusted."""
     if is_small_order(public):
         raise Malformed(f"public key {public[:16]}… is a point of small order")
     try:
-        return SSlibKey.from_crypto(Ed25519PublicKey.from_public_bytes(bytes.fromhex(public)))
+        key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(public))
     except (ValueError, UnsupportedAlgorithm) as error:
         raise Malformed(f"public key {public[:16]}… is not an Ed25519 key") from error
+    return Verifier(SSlibKey.from_crypto(key).keyid, key)
 
 
 def check_keys(persons: tuple[Person, ...], keys: tuple[Key, ...], where: str) -> None:
@@ -119,9 +135,9 @@ class Trust:
         return Trust(self.root, self.grants, self.placement, {**self.report_keys, **report_keys}, chain=self.chain)
 
     @cached_property
-    def keys(self) -> Mapping[str, tuple[SSlibKey, bool]]:
+    def keys(self) -> Mapping[str, tuple[Verifier, bool]]:
         """Every key that root or a grant names: keyid -> (verifier, active somewhere)."""
-        found: dict[str, tuple[SSlibKey, bool]] = {}
+        found: dict[str, tuple[Verifier, bool]] = {}
         bodies: list[RootBody | GrantBody] = [grant.body for grant in self.grants.values()]
         if self.root:
             bodies.append(self.root.body)
