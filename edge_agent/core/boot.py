@@ -5,7 +5,7 @@ from typing import Final, Literal
 
 from msgspec import structs
 
-from edge_agent.core import content, reports
+from edge_agent.core import clock, content, reports
 from edge_agent.core.state import MS_NS, Alarm, Turn
 from edge_agent.events import KeptOrder, Memory
 from protocol.documents import Root
@@ -38,6 +38,8 @@ def recall(turn: Turn, memory: Memory) -> None:
         played={key: key[3] for key in memory.played},
         booted=True,
     )
+    clock.trust_rtc(turn, memory.rtc_good_ms)
+    clock.judge(turn)  # again: only now are the floor and the RTC's past known
     _recall_documents(turn, memory)
     for number, order in enumerate(memory.orders, TOLD_AGAIN - len(memory.orders)):
         _recall_order(turn, order, told=number >= 0)
