@@ -14,7 +14,7 @@ class Instant(Struct, frozen=True):
     """When it is, as far as is known: wall time, CLOCK_MONOTONIC, what the time source says, and 64 random bits in hex.
 
     `clock`: good is in step, holdover was in step since this program began, unknown never was. `error_ms`: by so much the wall
-    clock can be off, as the time source knows it. `rtc_apart_ms`: how far it is from the battery-backed clock, where there is one.
+    clock can be off, as the time source knows it. `rtc_apart_ms`: how far it is from the battery-backed clock, if there is one.
     """
 
     wall_ms: int

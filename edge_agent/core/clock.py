@@ -15,8 +15,9 @@ STEP_MS: Final = 100
 FLOOR_EVERY_MS: Final = 3_600_000
 NONCE_LIFE_NS: Final = 600_000_000_000
 GOOD_MS: Final = 1_000
-"""A clock in step that can be off by no more is good. An NTP exchange over 3G is bounded by half its way and what the server itself
-does not know, 0.2 to 0.6 s: a tighter bound would come and go there. A looser one would be heard: two horns in earshot."""
+"""A clock in step that can be off by no more is good. An exchange over 3G is bounded by half its way and what the server itself
+does not know, 0.2 to 0.6 s: a tighter bound would come and go there. A looser one would be heard, where two horns are in earshot.
+"""
 HOLDOVER_MS: Final = 60_000
 """Up to here a clock may start what is timed (docs/contract.md); signers and nodes allow each other 120 s."""
 RTC_AGREES_MS: Final = 2_000
@@ -87,8 +88,9 @@ def trust_rtc(turn: Turn, rtc_good_ms: int | None) -> None:
     """At boot, before any synchronisation: go by the RTC if it agrees with our clock and was seen to agree with a good one.
 
     What is assumed: while the power was off nobody set the RTC, and a chip that lost its battery or its beat says so (the kernel
-    then gives no time, or one below the floor). An RTC that was set back shows, as time before it was last seen good; one set
-    forward by more than a week shows, as a bound above a minute. One set forward by less would not, and would bring its bulletins early.
+    then gives no time, or one below the floor). An RTC that was set back shows, as time before it was last seen good; one that
+    was set forward by more than a week shows, as a bound above a minute. One set forward by less does not show: it is a lie that
+    the bound cannot know of, until a time source speaks. Whoever can do that has opened the box.
     """
     apart_ms = turn.now.rtc_apart_ms
     if rtc_good_ms is not None and apart_ms is not None and apart_ms <= RTC_AGREES_MS:

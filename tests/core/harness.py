@@ -55,7 +55,7 @@ class Controller:
 
 
 class Node:
-    """`at_ms` is the true time; the node's own clock may differ (`step`), drift (`lose_time_source`), be distrusted (`trust_clock`).
+    """`at_ms` is the true time; the node's clock may differ (`step`), drift (`lose_time_source`), be distrusted (`trust_clock`).
 
     Its time source bounds the error as the real ones do: `bound_ms` in step, growing and with every step after that.
     """

@@ -26,6 +26,10 @@ SYNCHRONISED_AGE_S: Final = 10_800.0
 TEMPERATURE_PPM: Final = 10.0
 """chrony knows the crystal's frequency as of the last measurement; by as much it can move from a noon in the sun to a night."""
 FIELDS: Final = 14
+FIGURES: Final = (3, 4, 9, 10, 11)
+"""Of a line's fields: time of the reference (s), offset (s), skew (ppm), root delay (s), root dispersion (s)."""
+NOT_IN_STEP: Final = "Not synchronised"
+LEAPS: Final = frozenset({"Normal", "Insert second", "Delete second", NOT_IN_STEP})
 LOCAL_REFERENCE: Final = "7F7F0101"
 """127.127.1.1: chronyd's `local` mode, which means that it follows nobody."""
 
@@ -42,26 +46,23 @@ class Tracking(Struct, frozen=True):
 def parse(line: str, wall_s: float) -> Tracking:
     """One line of `chronyc -c tracking`, read at this wall time.
 
-    The bound is chrony's own (chrony.conf, maxchange and chronyc's tracking): |offset| + root dispersion + half the root delay;
-    the dispersion already grows with the skew since the last measurement. Raises TimeSourceFailed.
+    The bound is chrony's own (chronyc(1), `tracking`): |offset| + root dispersion + half the root delay; the dispersion already
+    grows with the skew since the last measurement, and we add what temperature may do. Raises TimeSourceFailed.
     """
     fields = line.strip().split(",")
     try:
-        if len(fields) != FIELDS:
-            raise ValueError(f"{len(fields)} fields, not {FIELDS}")
-        reference, stratum, leap = fields[0], int(fields[2]), fields[13]
-        reference_s, offset_s, skew_ppm, delay_s, dispersion_s = (float(fields[number]) for number in (3, 4, 9, 10, 11))
-        if not all(map(math.isfinite, (reference_s, offset_s, skew_ppm, delay_s, dispersion_s))):
-            raise ValueError("a figure is none")
-    except ValueError as error:
+        reference_s, offset_s, skew_ppm, delay_s, dispersion_s = figures = [float(fields[number]) for number in FIGURES]
+        stratum, leap = int(fields[2]), fields[13]
+    except (ValueError, IndexError) as error:
         raise TimeSourceFailed(f"chronyc said {line[:200]!r} ({error}): its version is not known to us") from error
+    if len(fields) != FIELDS or leap not in LEAPS or not all(map(math.isfinite, figures)):
+        raise TimeSourceFailed(f"chronyc said {line[:200]!r}: its version is not known to us")
     age_s = max(0.0, wall_s - reference_s)
-    growth_ppm = abs(skew_ppm) + TEMPERATURE_PPM
     return Tracking(
-        in_step=leap != "Not synchronised" and reference != LOCAL_REFERENCE and stratum > 0,
+        in_step=leap != NOT_IN_STEP and fields[0] != LOCAL_REFERENCE and stratum > 0,
         age_s=age_s,
         error_ms=1_000 * (abs(offset_s) + dispersion_s + delay_s / 2) + age_s * TEMPERATURE_PPM / 1_000,
-        growth_ppm=growth_ppm,
+        growth_ppm=abs(skew_ppm) + TEMPERATURE_PPM,
     )
 
 

@@ -12,9 +12,10 @@ from edge_agent.events import ClockChecked, Event, Instant
 from protocol.units import ClockState
 
 SYNCHRONISED_ERROR_MS: Final = 400
-"""systemd-timesyncd slews what is off by less than 0.4 s and steps the rest (its NTP_MAX_ADJUST): so much may be left at first."""
+"""systemd-timesyncd slews what is off by less than 0.4 s (its NTP_MAX_ADJUST) and steps the rest: so much may be left at first.
+What the server was off, and half of a slow link's way, it does not tell: that is taken to be within this too. chrony tells."""
 CRYSTAL_PPM: Final = 50.0
-"""A computer's crystal between synchronisations: 20-30 ppm of make, and as much again in a box in the sun or in the cold."""
+"""A computer's crystal between synchronisations: 20 to 30 ppm of make, and about as much again from cold to a box in the sun."""
 
 
 class SyncFileClock:
