@@ -153,11 +153,13 @@ class Node:
 
     def trust_clock(self, state: str) -> None:
         self.clock = state
+        if state == "good":
+            self.bound_ms, self.bound_ppm = 20, 0
         self.happen(Woke())
 
-    def lose_time_source(self, *, bound_ppm: int, drift_ppm: int = 0) -> None:
-        """From now on the clock runs by itself."""
-        self.clock = "holdover"
+    def lose_time_source(self, *, bound_ppm: int, drift_ppm: int = 0, says: str = "holdover") -> None:
+        """From now on the clock runs by itself; a sync file that still lies there goes on saying good."""
+        self.clock = says
         self.adrift_ns, self.bound_ppm, self.drift_ppm = self.mono_ns, bound_ppm, drift_ppm
         self.happen(Woke())
 
