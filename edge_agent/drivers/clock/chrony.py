@@ -79,10 +79,13 @@ class ChronyClock:
         self._failed = False
 
     async def open(self) -> None:
-        """Look for the first time, within a second: an emergency that a power cut interrupted waits for this."""
-        await self._rtc.look()
-        with contextlib.suppress(TimeSourceFailed):  # `run` asks again at once, and tells
-            await self._read(OPEN_DEADLINE_S)
+        """Look for the first time; an emergency that a power cut interrupted waits for this."""
+
+        async def read() -> None:
+            with contextlib.suppress(TimeSourceFailed):  # `run` asks again at once, and tells
+                await self._read(OPEN_DEADLINE_S)
+
+        await asyncio.gather(self._rtc.look(), read())
 
     def instant(self) -> Instant:
         """Now, with fresh random bits."""
@@ -96,11 +99,12 @@ class ChronyClock:
         if self._failed:
             await asyncio.sleep(READ_EVERY_S)
         while True:
-            before, known = self._state(moment()), moment()
-            self._failed = True
+            known = moment()
+            before, failed, self._failed = self._state(known), self._failed, True
             await self._read(DEADLINE_S)
             self._failed = False
-            if self._state(moment()) != before or moment().stepped_since(known):
+            now = moment()
+            if failed or self._state(now) != before or now.stepped_since(known):
                 self._emit(ClockChecked())
             await self._wait(known)
 
