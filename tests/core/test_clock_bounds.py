@@ -1,5 +1,7 @@
 """How far the clock can be off, over days and power cuts: what still plays, what the node says of it, and what it never does."""
 
+from itertools import pairwise
+
 import pytest
 
 from edge_agent.commands import Publish, PutNumber
@@ -90,7 +92,7 @@ def test_health_tells_the_bound_when_it_is_judged_anew_and_each_time_it_doubled(
     assert told[0] == ("good", 20)
     assert told[-1][0] == "unknown"
     bounds = [error_ms for state, error_ms in told if state == "holdover"]
-    assert all(later >= 2 * earlier for earlier, later in zip(bounds, bounds[1:], strict=False))
+    assert all(later >= 2 * earlier for earlier, later in pairwise(bounds))
     assert 5 <= len(bounds) <= 7
 
 

@@ -44,7 +44,7 @@ class Asked:
         self.child.stdin.flush()
         return json.loads(self.child.stdout.readline())
 
-    def __enter__(self) -> Asked:
+    def __enter__(self):
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -172,7 +172,7 @@ async def test_a_battery_backed_clock_that_hangs_keeps_nobody_and_is_asked_by_on
         await chip.look()
         assert chip.apart_ms(moment()) is None
     await asyncio.to_thread((tmp_path / "since_epoch").write_text, str(int(time.time())))
-    await until(lambda: chip._reading.done(), what="the one reader")
+    await until(chip._reading.done, what="the one reader")
     assert chip._reading.result() == pytest.approx(time.time(), abs=3)
 
 

@@ -27,7 +27,7 @@ from protocol import keys
 from protocol.documents import ChainLink, Item, Key, Person, Power, Programme, ProgrammeBody, Role
 from protocol.envelope import digest_of, seal
 from protocol.messages import TYPES
-from protocol.reports import Alive, Held, OrderResult, PlayRecord
+from protocol.reports import Alive, Health, Held, OrderResult, PlayRecord
 from protocol.topics import topic
 from provisioning import ceremony, enrol
 
@@ -164,6 +164,10 @@ class House:
         )
         more = {"nonce": secrets.token_hex(8), "version": "0.1.0", "reads": ("order.v1",), "holds": holds}
         await self.say(node, "hello", **(more | fields))
+
+    async def health(self, node: str, **fields: object) -> None:
+        said = Health(**({"node": node, "at_ms": now_ms(), "clock_state": "good", "disk_free_bytes": 1, "uptime_s": 1} | fields))
+        await self.reports.take([Received(topic("health", node=node), msgspec.json.encode(said))])
 
     async def dies(self, node: str) -> None:
         alive = Alive(node=node, birth=now_ms(), online=False)
