@@ -21,7 +21,6 @@ from edge_agent.config import Config, ConfigWrong, load
 from edge_agent.core.state import VERSION, State
 from edge_agent.desk import Desk, Parts
 from edge_agent.drivers.broker import Broker, Credentials, tls_context
-from edge_agent.drivers.clock import SyncFileClock
 from edge_agent.drivers.fetcher import Fetcher
 from edge_agent.drivers.player import PlayerDriver
 from edge_agent.drivers.speech import Speaker
@@ -30,7 +29,7 @@ from edge_agent.drivers.system import Machine, notify
 from edge_agent.errors import DriverError, StoreFailed
 from edge_agent.events import Arrived, Booted, DriverFailed, Event, KeptDocument, Memory
 from edge_agent.lean import keep_small
-from edge_agent.material import check_sink, make_state, open_amplifier, open_credentials, open_report_key, open_root
+from edge_agent.material import check_sink, make_state, open_amplifier, open_clock, open_credentials, open_report_key, open_root
 from protocol import topics
 from protocol.envelope import payload_of, peek, seal
 from protocol.errors import ProtocolError
@@ -81,7 +80,7 @@ class Agent:
         media = state_folder / "media"
         self.desk = Desk(State(node=node, media_root=str(media), trust=Trust(root), seen=Seen()), self.signer)
         emit = self.desk.emit
-        self.clock = SyncFileClock(Path(config.board.clock), emit)
+        self.clock = open_clock(config, emit)
         self.store = Store(state_folder, emit, sync_delay_s=store_delay_s)
         memory = self.store.open()
         chance = random.Random(secrets.randbits(64))  # noqa: S311  jitter, not secrecy
@@ -161,6 +160,7 @@ class Agent:
             instant=self.clock.instant,
             alive=Watchdog(),
         )
+        await self.clock.open()
         async with asyncio.TaskGroup() as group:
             group.create_task(self.store.run(), name="store")
             group.create_task(self.player.run(), name="player")

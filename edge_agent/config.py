@@ -50,7 +50,10 @@ class ControllerAddress(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Board(Struct, frozen=True, forbid_unknown_fields=True):
-    """What is wired to this computer: sound card, amplifier's power, and the file that says that the clock is in step."""
+    """What is wired to this computer: sound card, amplifier's power, and who keeps the clock in step.
+
+    `clock` is `chrony`, or the file that systemd-timesyncd touches at every synchronisation.
+    """
 
     sink: str = "alsa:default"
     amplifier: str = "none"

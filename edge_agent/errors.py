@@ -19,3 +19,7 @@ class AmplifierFailed(DriverError, OSError):
 
 class SpeechUnavailable(DriverError):
     """A text cannot be spoken here; the sentence names the language or the fault."""
+
+
+class TimeSourceFailed(DriverError):
+    """The system's time source cannot be asked; the sentence says what to look at."""

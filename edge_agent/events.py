@@ -11,12 +11,18 @@ from protocol.units import ClockState
 
 
 class Instant(Struct, frozen=True):
-    """When it is, as far as is known: wall time, CLOCK_MONOTONIC, what the time source says, and 64 random bits in hex."""
+    """When it is, as far as is known: wall time, CLOCK_MONOTONIC, what the time source says, and 64 random bits in hex.
+
+    `clock`: good is in step, holdover was in step since this program began, unknown never was. `error_ms`: by so much the wall
+    clock can be off, as the time source knows it. `rtc_apart_ms`: how far it is from the battery-backed clock, if there is one.
+    """
 
     wall_ms: int
     mono_ns: int
     clock: ClockState
     dice: str
+    error_ms: int | None = None
+    rtc_apart_ms: int | None = None
 
 
 # --- the store ---
@@ -48,6 +54,7 @@ class Memory(Struct, frozen=True, kw_only=True):
     first_boot: bool
     created_ms: int | None
     floor_ms: int
+    rtc_good_ms: int | None = None
     documents: tuple[KeptDocument, ...] = ()
     orders: tuple[KeptOrder, ...] = ()
     marks: tuple[OrderMark, ...] = ()

@@ -1,6 +1,7 @@
 """Opens what the configuration names: root, report key, TLS files, amplifier, sink. Each mistake is one sentence."""
 
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -10,14 +11,17 @@ from cryptography.x509.oid import NameOID
 from edge_agent.config import Config
 from edge_agent.drivers import amplifier
 from edge_agent.drivers.broker import Credentials, tls_context
+from edge_agent.drivers.clock import ChronyClock, SyncFileClock
 from edge_agent.errors import AmplifierFailed
+from edge_agent.events import Event
 from edge_agent.player import sinks
-from edge_agent.ports import Amplifier
+from edge_agent.ports import Amplifier, Clock
 from protocol.documents import Root
 from protocol.envelope import Sealer, open_pinned_root
 from protocol.errors import ProtocolError
 from protocol.keys import from_pem, sealer
 
+TIMESYNCD_FILE: Final = "/run/systemd/timesync/synchronized"
 ENROL: Final = "make the node's folder again with `loa node add`"
 
 
@@ -69,6 +73,22 @@ def open_amplifier(config: Config) -> Amplifier:
         return amplifier.parse(config.board.amplifier)
     except (AmplifierFailed, ValueError) as error:
         raise config.wrong("board.amplifier", str(error)) from error
+
+
+def open_clock(config: Config, emit: Callable[[Event], None]) -> Clock:
+    """Whoever keeps the clock in step. A chrony that is not installed is told as trouble: emergencies need no clock.
+
+    Raises ConfigWrong.
+    """
+    spec = config.board.clock
+    if spec == "chrony":
+        return ChronyClock(emit)
+    if "/" not in spec:
+        raise config.wrong("board.clock", f"{spec!r} is neither chrony nor a path; write chrony, or {TIMESYNCD_FILE}")
+    file = config.path(spec)
+    if file.is_dir():
+        raise config.wrong("board.clock", f"{file} is a folder; write the file in it, as {TIMESYNCD_FILE}, or chrony")
+    return SyncFileClock(file, emit)
 
 
 def check_sink(config: Config) -> str:

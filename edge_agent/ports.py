@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Protocol
 
 from edge_agent.commands import Play, Save, Want
+from edge_agent.events import Instant
 
 
 class Amplifier(Protocol):
@@ -23,6 +24,19 @@ class Amplifier(Protocol):
 
     def close(self) -> None:
         """Take its power and let go of it."""
+
+
+class Clock(Protocol):
+    """The system's clock and what keeps it in step."""
+
+    async def open(self) -> None:
+        """Look for the first time; within a few seconds, whatever hangs."""
+
+    def instant(self) -> Instant:
+        """Now, with what was last learned of how far the clock can be off; never waits."""
+
+    async def run(self) -> None:
+        """Go on looking; ClockChecked tells what changed. Raises TimeSourceFailed."""
 
 
 class Voice(Protocol):

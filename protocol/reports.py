@@ -85,7 +85,10 @@ class OrderResult(Strict, frozen=True, kw_only=True):
 
 
 class PlayRecord(Strict, frozen=True, kw_only=True):
-    """One play, counted once: what, whose, why, from-to, how it ended, measured level, under which clock."""
+    """One play, counted once: what, whose, why, from-to, how it ended, measured level, under which clock.
+
+    `clock_error_ms` is by how much that clock could be off when the play began, if that was known.
+    """
 
     record_id: Annotated[int, Meta(ge=1, lt=2**32)]
     boot_count: U32
@@ -104,6 +107,7 @@ class PlayRecord(Strict, frozen=True, kw_only=True):
     peak_cdb: int | None = None
     silent_ms: int = 0
     clock_state: ClockState
+    clock_error_ms: int | None = None
 
 
 class Receipt(Report, frozen=True, kw_only=True):
@@ -136,6 +140,7 @@ class Health(Strict, frozen=True, kw_only=True):
     node: NodeId
     at_ms: Ms
     clock_state: ClockState
+    clock_error_ms: int | None = None
     disk_free_bytes: int
     temperature_cc: int | None = None
     uptime_s: int

@@ -47,7 +47,7 @@ class Links(Struct, frozen=True, kw_only=True):
 
 
 class Board(Struct, frozen=True, kw_only=True):
-    """What hangs on the node: sink (alsa:, wav:, fifo:), amplifier switch, the file whose presence says the clock is good."""
+    """What hangs on the node: sink (alsa:, wav:, fifo:), amplifier switch, who keeps the clock (`chrony`, or a sync file)."""
 
     sink: str = "alsa:default"
     amplifier: str = "none"

@@ -74,6 +74,7 @@ class NodeView(Struct, frozen=True, kw_only=True):
     device_at_ms: int | None = None
     heard_at_ms: int | None = None
     clock_state: str = "unknown"
+    clock_error_ms: int | None = None
     clock_offset_ms: int | None = None
     version: str = ""
     boot_count: int = 0
@@ -282,6 +283,7 @@ class PlayView(Struct, frozen=True, kw_only=True):
     peak_cdb: int | None
     silent_ms: int
     clock_state: str
+    clock_error_ms: int | None
     stored_ms: int
 
 

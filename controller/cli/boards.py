@@ -109,4 +109,5 @@ def retire(
 def _clock(view: NodeView) -> str:
     if view.device_at_ms is None or view.heard_at_ms is None:
         return f"{view.clock_state}; not heard yet"
-    return f"{view.clock_state}; it said {moment(view.device_at_ms)} when ours said {moment(view.heard_at_ms)}"
+    bound = "" if view.clock_error_ms is None else f", off by at most {view.clock_error_ms} ms"
+    return f"{view.clock_state}{bound}; it said {moment(view.device_at_ms)} when ours said {moment(view.heard_at_ms)}"

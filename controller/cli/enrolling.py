@@ -102,7 +102,7 @@ def add(
     node: Annotated[str | None, typer.Option(help="The id on its label; else a new one.")] = None,
     sink: Annotated[str, typer.Option(help="alsa:default, wav:FILE or fifo:FILE.")] = "alsa:default",
     amplifier: Annotated[str, typer.Option(help="none, or gpio:17?on_ms=500.")] = "none",
-    clock: Annotated[str, typer.Option(help="The clock is good while this file exists.")] = enrol.CLOCK_FILE,
+    clock: Annotated[str, typer.Option(help="chrony, or the file that systemd-timesyncd touches.")] = enrol.CLOCK_FILE,
     station: Annotated[str | None, typer.Option(help="Whose operating rules hold; else the commune's.")] = None,
     authority: AuthorityOption = None,
     key: Annotated[list[Path] | None, typer.Option(help="Sign the placement at once with this key (repeat).")] = None,

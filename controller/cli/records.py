@@ -49,7 +49,7 @@ def plays(
             "" if each.started_ms is None or each.ended_ms is None else f"{(each.ended_ms - each.started_ms) / 1000:.1f} s",
             each.ending + (f": {each.reason}" if each.reason else ""),
             _level(each.rms_cdb),
-            each.clock_state,
+            each.clock_state + ("" if each.clock_error_ms is None else f" ±{each.clock_error_ms} ms"),
         )
         for each in found
     ]

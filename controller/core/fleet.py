@@ -22,6 +22,7 @@ class NodeState(Struct, frozen=True, kw_only=True):
     nonce: str | None
     previous_nonce: str | None
     clock_state: str
+    clock_error_ms: int | None
     device_at_ms: int | None
     heard_at_ms: int | None
     holds: tuple[str, ...]
@@ -147,6 +148,7 @@ def view_of(world: World, state: NodeState, *, sounding: str | None, refused: in
         device_at_ms=state.device_at_ms,
         heard_at_ms=state.heard_at_ms,
         clock_state=state.clock_state,
+        clock_error_ms=state.clock_error_ms,
         clock_offset_ms=offset_of(state),
         version=state.version,
         boot_count=state.boot_count,

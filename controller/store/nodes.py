@@ -24,6 +24,7 @@ def _state(row: Any) -> NodeState:
         nonce=row.nonce,
         previous_nonce=row.previous_nonce,
         clock_state=row.clock_state,
+        clock_error_ms=row.clock_error_ms,
         device_at_ms=row.device_at_ms,
         heard_at_ms=row.heard_at_ms,
         holds=_LIST.decode(row.holds),
@@ -61,7 +62,9 @@ def nonces_without_clock(tx: Transaction) -> dict[str, str]:
 
 
 def heard(tx: Transaction, report: Hello | Receipt, now_ms: int) -> None:
-    """A sealed report came: the node lives, and this is its clock."""
+    """A sealed report came: the node lives, and this is its clock. How far that can be off, only health says of each state."""
+    another = (nodes.c.id == report.node) & (nodes.c.clock_state != report.clock_state)
+    tx.execute(update(nodes).where(another).values(clock_error_ms=None))
     values = {
         "online": "online",
         "last_heard_ms": now_ms,
@@ -125,6 +128,7 @@ def take_health(tx: Transaction, health: Health, now_ms: int) -> bool:
         "heard_at_ms": now_ms,
         "device_at_ms": health.at_ms,
         "clock_state": health.clock_state,
+        "clock_error_ms": health.clock_error_ms,
     }
     return bool(tx.execute(update(nodes).where(nodes.c.id == health.node).values(values)).rowcount)
 

@@ -72,6 +72,7 @@ nodes = Table(
     Column("nonce", Text, nullable=True),
     Column("previous_nonce", Text, nullable=True),
     _text("clock_state", "unknown"),
+    _at("clock_error_ms"),
     _at("device_at_ms"),
     _at("heard_at_ms"),
     _text("holds", "[]"),
@@ -192,6 +193,7 @@ plays = Table(
     _at("peak_cdb"),
     _number("silent_ms"),
     _text("clock_state"),
+    _at("clock_error_ms"),
     _number("stored_ms"),
     Index(None, "stored_ms"),
 )

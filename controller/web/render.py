@@ -78,6 +78,7 @@ def _jinja() -> Environment:
         clock=shown.clock,
         stamp=shown.stamp,
         seconds=shown.seconds,
+        at_most=shown.at_most,
         decibels=shown.decibels,
         saying=shown.saying,
         reason=_reason,

@@ -55,6 +55,12 @@ def seconds(duration_ms: int) -> str:
     return f"{value:.1f}".replace(".", ",") if abs(value) < 10 else f"{value:.0f}"  # noqa: PLR2004  one decimal below ten
 
 
+def at_most(duration_ms: int) -> str:
+    """A bound in seconds, never rounded down: 0,1 and 2,6 and 45."""
+    step_ms = 100 if duration_ms < 9_900 else 1_000  # noqa: PLR2004  what `seconds` shows of it
+    return seconds(-(-duration_ms // step_ms) * step_ms)
+
+
 def decibels(level_cdb: int) -> str:
     """A level in dB, as -18,5."""
     return f"{level_cdb / 100:.1f}".replace(".", ",")

@@ -100,6 +100,7 @@ _HOME: Final = {
         "chưa biết giờ đúng: chương trình hẹn giờ không phát",
         "time not known: nothing scheduled plays",
     ),
+    "node.clock_error": ("sai không quá {seconds} giây", "off by at most {seconds} s"),
     "node.offset": ("lệch {seconds} giây", "off by {seconds} s"),
     "node.offset_days": ("lệch {n} ngày", "off by {n} days"),
     "node.sounding": ("Đang phát", "Sounding"),

@@ -5,7 +5,7 @@ from typing import Final, Literal
 
 from msgspec import structs
 
-from edge_agent.core import content, plan, reports
+from edge_agent.core import clock, content, plan, reports
 from edge_agent.core.state import MS_NS, Alarm, Turn
 from edge_agent.events import KeptOrder, Memory
 from protocol.documents import Root
@@ -38,6 +38,8 @@ def recall(turn: Turn, memory: Memory) -> None:
         played={(rec.area, rec.authority, rec.item, rec.planned_ms): rec.planned_ms for rec in memory.bulletins},
         booted=True,
     )
+    clock.trust_rtc(turn, memory.rtc_good_ms)
+    clock.judge(turn)  # again: only now are the floor and the RTC's past known
     _recall_documents(turn, memory)
     for record in memory.bulletins:
         plan.count_session(turn, record)

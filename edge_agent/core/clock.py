@@ -5,6 +5,7 @@ from typing import Final
 from msgspec import structs
 
 from edge_agent.commands import PutNumber
+from edge_agent.core import reports
 from edge_agent.core.state import MS_NS, Turn
 from protocol.units import ClockState
 
@@ -13,39 +14,105 @@ FLOOR_BUILD_MS: Final = 1_793_491_200_000
 STEP_MS: Final = 100
 FLOOR_EVERY_MS: Final = 3_600_000
 NONCE_LIFE_NS: Final = 600_000_000_000
+GOOD_MS: Final = 1_000
+"""A clock in step that can be off by no more is good. An exchange over 3G is bounded by half its way and what the server itself
+does not know, 0.2 to 0.6 s: a tighter bound would come and go there. A looser one would be heard, where two horns are in earshot.
+"""
+HOLDOVER_MS: Final = 60_000
+"""Up to here a clock may start what is timed (docs/contract.md); signers and nodes allow each other 120 s."""
+RTC_AGREES_MS: Final = 2_000
+"""The kernel sets the clock from the RTC at boot, and both count whole seconds there."""
+RTC_PPM: Final = 100
+"""The RTC's own drift with the power off. A DS3231 keeps 5 ppm, but a plain 32 kHz crystal has 20 ppm of make and loses 0.034 ppm
+for each square of a degree away from 25 °C: 75 ppm and more in a box in the sun. So an RTC is good for a week without power."""
 
 
 def watch(turn: Turn) -> None:
     """Judge the clock at this instant: a step or a new trust lets everything timed be planned anew."""
-    state, now = turn.state, turn.now
-    clock: ClockState = now.clock if now.wall_ms >= max(state.floor_ms, FLOOR_BUILD_MS) else "unknown"
-    offset_ms = now.wall_ms - now.mono_ns // MS_NS
-    changed = clock != state.clock
-    if changed or abs(offset_ms - state.offset_ms) > STEP_MS:
-        turn.set(clock=clock, offset_ms=offset_ms, plan_stale=True)
+    changed = judge(turn)
     _renew_nonce(turn)
+    state, now = turn.state, turn.now
     if not state.booted:
         return
     if changed:
         turn.ask_hello(delay_ms=0)
-    usable = turn.state.clock_usable
-    turn.trouble("clock-unknown", there=not usable)
-    if usable and now.wall_ms - state.floor_ms > FLOOR_EVERY_MS:
+    reports.tell_clock(turn, changed=changed)
+    turn.trouble("clock-unknown", there=not state.clock_usable)
+    if state.clock == "good" and now.wall_ms - state.floor_ms > FLOOR_EVERY_MS:
         raise_floor(turn, now.wall_ms)
-    if usable and state.seen.amnesia_since_ms is None:
+    if state.clock_usable and state.seen.amnesia_since_ms is None:
         _date_memory(turn)
+
+
+def judge(turn: Turn) -> bool:
+    """Say how far the clock is trusted at this instant. Returns whether that changed."""
+    state, now = turn.state, turn.now
+    if now.clock != "unknown" and state.rtc_from_ms is not None:
+        turn.set(rtc_from_ms=None)  # a time source took over
+    error_ms = _error_ms(turn)
+    clock = _judged(turn, error_ms)
+    if error_ms != state.clock_error_ms:
+        turn.set(clock_error_ms=error_ms)
+    offset_ms = now.wall_ms - now.mono_ns // MS_NS
+    if clock == state.clock and abs(offset_ms - state.offset_ms) <= STEP_MS:
+        return False
+    turn.set(clock=clock, offset_ms=offset_ms, plan_stale=True)
+    return clock != state.clock
+
+
+def _error_ms(turn: Turn) -> int | None:
+    """By how much the wall clock can be off: as its time source knows, else as the RTC lets us reckon; None when nobody knows.
+
+    The RTC's error: what it was off when it was last seen to agree with a good clock, its drift since, and how far our clock is
+    from it now.
+    """
+    state, now = turn.state, turn.now
+    if now.wall_ms < max(state.floor_ms, FLOOR_BUILD_MS):
+        return None
+    if now.clock != "unknown":
+        return now.error_ms
+    if state.rtc_from_ms is None or now.rtc_apart_ms is None or now.wall_ms < state.rtc_from_ms:
+        return None
+    drifted_ms = (now.wall_ms - state.rtc_from_ms) * RTC_PPM // 1_000_000 + 1
+    return GOOD_MS + RTC_AGREES_MS + drifted_ms + now.rtc_apart_ms
+
+
+def _judged(turn: Turn, error_ms: int | None) -> ClockState:
+    """Good is in step and within a second; holdover is within a minute, in step or not; all else is no clock."""
+    if error_ms is None or error_ms > HOLDOVER_MS:
+        return "unknown"
+    return "good" if turn.now.clock == "good" and error_ms <= GOOD_MS else "holdover"
+
+
+def trust_rtc(turn: Turn, rtc_good_ms: int | None) -> None:
+    """At boot, before any synchronisation: go by the RTC if it agrees with our clock and was seen to agree with a good one.
+
+    What is assumed: while the power was off nobody set the RTC, and a chip that lost its battery or its beat says so (the kernel
+    then gives no time, or one below the floor). An RTC that was set back shows, as time before it was last seen good; one that
+    was set forward by more than a week shows, as a bound above a minute. One set forward by less does not show: it is a lie that
+    the bound cannot know of, until a time source speaks. Whoever can do that has opened the box.
+    """
+    apart_ms = turn.now.rtc_apart_ms
+    if rtc_good_ms is not None and apart_ms is not None and apart_ms <= RTC_AGREES_MS:
+        turn.set(rtc_from_ms=rtc_good_ms)
 
 
 def raise_floor(turn: Turn, to_ms: int) -> None:
     """The floor rises with our own good clock and with documents that several persons signed; it is kept on disk.
 
-    Never above a clock that is good: a signer whose clock is a minute ahead would take our own from us for that minute.
+    Never above what the time is at the least by a clock that can be used: a signer whose clock is a minute ahead would take our
+    own from us for that minute, and so would we ourselves when a clock that is ahead is put right.
     """
-    if turn.state.clock_usable:
-        to_ms = min(to_ms, turn.now.wall_ms)
-    if to_ms > turn.state.floor_ms:
-        turn.set(floor_ms=to_ms)
-        turn.save(PutNumber("floor_ms", to_ms))
+    state, now = turn.state, turn.now
+    if state.clock_usable and state.clock_error_ms is not None:
+        to_ms = min(to_ms, now.wall_ms - state.clock_error_ms)
+    if to_ms <= state.floor_ms:
+        return
+    turn.set(floor_ms=to_ms)
+    writes = [PutNumber("floor_ms", to_ms)]
+    if state.clock == "good" and now.rtc_apart_ms is not None and now.rtc_apart_ms <= RTC_AGREES_MS:
+        writes.append(PutNumber("rtc_good_ms", now.wall_ms))
+    turn.save(*writes)
 
 
 def reset_floor(turn: Turn, to_ms: int) -> None:

@@ -22,6 +22,8 @@ LEAD_MS = 1_500
 """An item is prepared this long before its time: its record is on disk and its decoder runs when the instant comes."""
 PLAYED_KEPT = 4_096
 """By number, not by age: after a clock was years ahead for a minute, today's bulletins must still be known as played."""
+JUMP_MS = 120_000
+"""A clock in holdover is off by a minute at the most; put right, it may be off by another's minute the other way."""
 
 
 # --- what may sound ---
@@ -179,11 +181,19 @@ def _refresh(turn: Turn) -> bool:
     turn.set(
         order=_order(turn),
         upcoming=tuple(sorted((due for due in dues if due.key not in state.played), key=lambda due: due.planned_ms)),
-        queue=tuple(due for due in state.queue if _stays(turn, due)),
+        queue=tuple(due for due in state.queue if _stays(turn, due)) + tuple(due for due in state.upcoming if _jumped(turn, due)),
         planned_to_ms=now_ms + HORIZON_MS,
         plan_stale=False,
     )
     return state.plan_stale
+
+
+def _jumped(turn: Turn, due: Due) -> bool:
+    """Whether the clock was just set forward over a whole item: that is told. Only for a step that puts a holdover right.
+
+    Of a longer one nobody knows whether it will stand; what it passed over is found again if the clock comes back.
+    """
+    return due.until_ms < turn.now.wall_ms <= due.until_ms + JUMP_MS and item_in_force(turn, due) is not None
 
 
 def _stays(turn: Turn, due: Due) -> bool:

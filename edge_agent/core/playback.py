@@ -91,7 +91,8 @@ def sounding(turn: Turn, event: Sounding) -> None:
     if playing is None or playing.begun_ns is not None:
         return
     at_ms = turn.wall_ms_of(event.at_mono_ns)
-    record = structs.replace(playing.record, started_ms=at_ms, clock_state=turn.state.clock)
+    told_by = {"clock_state": turn.state.clock, "clock_error_ms": turn.state.clock_error_ms}
+    record = structs.replace(playing.record, started_ms=at_ms, **told_by)
     plays.put(turn, structs.replace(playing, record=record, begun_ns=event.at_mono_ns))
     writes: list[PutRecord | PutOrder] = [PutRecord(record, is_open=True)]
     alarm = turn.state.alarms.get(playing.alarm or "")

@@ -32,6 +32,8 @@ HELLO_AGAIN_NS: Final = 30_000 * MS_NS
 HELLO_LONGEST_NS: Final = 3_600_000 * MS_NS
 """After an outage ten thousand nodes say hello at once, and a broker whose queue is full drops what came last, acknowledged."""
 HEALTH_QUIET_NS: Final = 600_000 * MS_NS
+ERROR_NOTICE_MS: Final = 1_000
+"""Below a good clock's bound it comes and goes with every measurement."""
 HEALTH_DELAY_NS: Final = 5_000 * MS_NS
 MORE_AFTER_NS: Final = 500 * MS_NS
 READS: Final = tuple(sorted(set(TYPES) - {"hello", "receipt", "fetch"}))
@@ -141,6 +143,7 @@ def open_record(
         planned_ms=planned_ms,
         ending="cut",
         clock_state=turn.state.clock,
+        clock_error_ms=turn.state.clock_error_ms,
     )
 
 
@@ -229,7 +232,7 @@ def say(turn: Turn) -> None:
         turn.tell(Publish(_hello(turn)))
     quiet = state.health_sent_ns is None or turn.now.mono_ns - state.health_sent_ns >= HEALTH_QUIET_NS
     if state.health_due_ns is not None and turn.now.mono_ns >= state.health_due_ns and quiet:
-        turn.set(health_due_ns=None, health_sent_ns=turn.now.mono_ns)
+        turn.set(health_due_ns=None, health_sent_ns=turn.now.mono_ns, health_error_ms=state.clock_error_ms)
         turn.tell(Publish(health(turn)))
 
 
@@ -313,6 +316,15 @@ def _hello(turn: Turn) -> Hello:
     )
 
 
+def tell_clock(turn: Turn, *, changed: bool) -> None:
+    """How far the clock can be off goes with the health, when it is judged anew or that is twice what was told: few words."""
+    state = turn.state
+    error_ms, told_ms = state.clock_error_ms, state.health_error_ms
+    grew = error_ms is not None and error_ms > ERROR_NOTICE_MS and error_ms >= 2 * max(told_ms or 0, 1)
+    if (changed or grew) and state.health_sent_ns is not None and state.health_due_ns is None:
+        turn.set(health_due_ns=turn.now.mono_ns + HEALTH_DELAY_NS)
+
+
 def health(turn: Turn) -> Health:
     """How the machine is, as last seen."""
     state = turn.state
@@ -320,6 +332,7 @@ def health(turn: Turn) -> Health:
         node=state.node,
         at_ms=max(0, turn.now.wall_ms),
         clock_state=state.clock,
+        clock_error_ms=state.clock_error_ms,
         disk_free_bytes=state.disk_free_bytes,
         temperature_cc=state.temperature_cc,
         uptime_s=state.uptime_s,

@@ -134,7 +134,10 @@ class State(Struct, frozen=True, kw_only=True):
     # clock
     floor_ms: int = 0
     clock: ClockState = "unknown"
+    clock_error_ms: int | None = None
     offset_ms: int = 0
+    rtc_from_ms: int | None = None
+    """When the RTC last agreed with a good clock, while it is the RTC that we go by."""
     nonces: tuple[str, ...] = ()
     nonce_drawn_ns: int = 0
     # link
@@ -181,6 +184,7 @@ class State(Struct, frozen=True, kw_only=True):
     hello_tries: int = 0
     health_due_ns: int | None = None
     health_sent_ns: int | None = None
+    health_error_ms: int | None = None
     troubles: frozenset[str] = frozenset()
     refused: Mapping[str, int] = {}
     refusal_said_ns: Mapping[str, int] = {}

@@ -105,6 +105,7 @@ def test_reasons_are_worst_first_and_name_what_is_wrong() -> None:
         nonce=None,
         previous_nonce=None,
         clock_state="unknown",
+        clock_error_ms=None,
         device_at_ms=100_000,
         heard_at_ms=1_000,
         holds=(),

@@ -54,6 +54,7 @@ class Card:
             first_boot=self.boots == 1,
             created_ms=self.numbers.get("created_ms"),
             floor_ms=self.numbers.get("floor_ms", 0),
+            rtc_good_ms=self.numbers.get("rtc_good_ms"),
             documents=tuple(self.documents.values()),
             orders=tuple(sorted(self.orders.values(), key=lambda order: order.accepted_ms)),
             marks=tuple(self.marks.values()),

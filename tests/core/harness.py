@@ -55,15 +55,30 @@ class Controller:
 
 
 class Node:
-    """`at_ms` is the true time; the node's own clock may differ (`step`) or be distrusted (`trust_clock`)."""
+    """`at_ms` is the true time; the node's clock may differ (`step`), drift (`lose_time_source`), be distrusted (`trust_clock`).
 
-    def __init__(self, at_ms: int, *documents, card: Card | None = None, clock: str = "good", node: str = world.NODE) -> None:
+    Its time source bounds the error as the real ones do: `bound_ms` in step, growing and with every step after that.
+    """
+
+    def __init__(
+        self,
+        at_ms: int,
+        *documents,
+        card: Card | None = None,
+        clock: str = "good",
+        node: str = world.NODE,
+        rtc_apart_ms: int | None = None,
+    ) -> None:
         self.name = node
         self.card = card or Card()
         self.controller = Controller()
         self.clock = clock
         self.true_ms = at_ms
         self.error_ms = 0
+        self.bound_ms = 20
+        self.bound_ppm = self.drift_ppm = 0
+        self.adrift_ns = 0
+        self.rtc_apart_ms = rtc_apart_ms
         self.save_ms = 3
         self.card_fails: Callable[[Save], bool] = lambda _save: False
         self.retained: dict[str, bytes] = {}
@@ -100,6 +115,7 @@ class Node:
         """Nothing that was not on the card is left."""
         self.true_ms += off_ms
         self.clock = clock
+        self.drift_ppm = self.bound_ppm = 0
         self._boot()
 
     def later(self, at_ns: int, make: Callable[[], Event | None]) -> None:
@@ -129,20 +145,47 @@ class Node:
         self.true_ms = self.epoch_ms + mono_ns // MS_NS
 
     def step(self, ms: int) -> None:
-        """Somebody sets the node's clock."""
+        """Somebody sets the node's clock; a time source in step answers for it at once."""
         self.error_ms += ms
+        if self.clock != "good":
+            self.bound_ms += abs(ms)
         self.happen(Woke())
 
     def trust_clock(self, state: str) -> None:
         self.clock = state
+        if state == "good":
+            self.bound_ms, self.bound_ppm = 20, 0
         self.happen(Woke())
+
+    def lose_time_source(self, *, bound_ppm: int, drift_ppm: int = 0, says: str = "holdover") -> None:
+        """From now on the clock runs by itself; a sync file that still lies there goes on saying good."""
+        self.clock = says
+        self.adrift_ns, self.bound_ppm, self.drift_ppm = self.mono_ns, bound_ppm, drift_ppm
+        self.happen(Woke())
+
+    def find_time_source(self) -> None:
+        """The time source answers again, and puts the clock right."""
+        self.clock, self.bound_ms, self.bound_ppm, self.drift_ppm, self.error_ms = "good", 20, 0, 0, 0
+        self.happen(Woke())
+
+    def _strayed_ms(self, ppm: int) -> int:
+        return (self.mono_ns - self.adrift_ns) * ppm // 1_000_000 // MS_NS
+
+    @property
+    def off_ms(self) -> int:
+        """By how much the node's clock is wrong in truth."""
+        return self.error_ms + self._strayed_ms(self.drift_ppm)
+
+    def instant(self) -> Instant:
+        bound_ms = None if self.clock == "unknown" else self.bound_ms + self._strayed_ms(self.bound_ppm)
+        dice = f"{next(self.dice):016x}"
+        return Instant(self.true_ms + self.off_ms, self.mono_ns, self.clock, dice, bound_ms, self.rtc_apart_ms)
 
     # --- what happens ---
 
     def happen(self, event: Event) -> None:
-        now = Instant(self.true_ms + self.error_ms, self.mono_ns, self.clock, f"{next(self.dice):016x}")
         self.turns += 1
-        self.state, commands, self.wake_ns = decide(self.state, event, now)
+        self.state, commands, self.wake_ns = decide(self.state, event, self.instant())
         assert self.wake_ns > self.mono_ns, "a wake that is past would turn the processor in circles"
         for command in commands:
             self.commands.append(command)

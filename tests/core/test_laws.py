@@ -151,6 +151,11 @@ class Laws(RuleBasedStateMachine):
     def doubt_the_clock(self, state):
         self.node.trust_clock(state)
 
+    @rule(bound_ppm=st.sampled_from([50, 200_000]))
+    def lose_the_time_source(self, bound_ppm):
+        if self.node.clock == "good":
+            self.node.lose_time_source(bound_ppm=bound_ppm)
+
     @rule()
     def fetch(self):
         for want in self.node.wants:
@@ -254,6 +259,8 @@ class Laws(RuleBasedStateMachine):
     def law_10_nothing_timed_without_a_clock(self):
         if not hasattr(self, "node"):
             return
+        error_ms = self.node.state.clock_error_ms
+        assert self.node.state.clock_usable == (error_ms is not None and error_ms <= 60_000), "law 10: usable is within a minute"
         if self.node.state.clock == "unknown":
             current = self.node.state.plays.get(self.node.state.current)
             assert current is None or current.record.purpose == "live" or current.begun_ns is not None, "law 10"

@@ -28,7 +28,7 @@ from protocol.bulletins import Item, Programme, ProgrammeBody
 from protocol.documents import ChainLink, Key, Person, Power, Role
 from protocol.envelope import digest_of, seal
 from protocol.messages import TYPES
-from protocol.reports import Alive, Held, OrderResult, PlayRecord
+from protocol.reports import Alive, Health, Held, OrderResult, PlayRecord
 from protocol.topics import topic
 from provisioning import ceremony, enrol
 
@@ -165,6 +165,10 @@ class House:
         )
         more = {"nonce": secrets.token_hex(8), "version": "0.1.0", "reads": ("order.v1",), "holds": holds}
         await self.say(node, "hello", **(more | fields))
+
+    async def health(self, node: str, **fields: object) -> None:
+        said = Health(**({"node": node, "at_ms": now_ms(), "clock_state": "good", "disk_free_bytes": 1, "uptime_s": 1} | fields))
+        await self.reports.take([Received(topic("health", node=node), msgspec.json.encode(said))])
 
     async def dies(self, node: str) -> None:
         alive = Alive(node=node, birth=now_ms(), online=False)

@@ -107,6 +107,23 @@ async def test_a_whole_area_or_a_group_is_stopped_and_lifted(house: House):
         assert name in person.words
 
 
+async def test_home_shows_how_far_a_clock_can_be_off_until_it_is_another_clock(house: House):
+    well, alone, *_ = house.nodes.values()
+    for node in (well, alone):
+        await house.wakes(node)
+    await house.health(well, clock_error_ms=20)
+    await house.health(alone, clock_state="holdover", clock_error_ms=12_345)
+    person = await officer(house)
+    await person.open("/")
+    assert "đồng hồ đúng (sai không quá 0,1 giây)" in person.words
+    assert "đồng hồ tự chạy, chưa đối chiếu lại (sai không quá 13 giây)" in person.words
+    await house.wakes(well, clock_state="unknown")
+    await house.wakes(alone, clock_state="holdover")
+    await person.open("/")
+    assert "0,1 giây" not in person.words, "that was said of another clock"
+    assert "13 giây" in person.words
+
+
 async def test_home_shows_the_worst_first_with_reasons_and_both_times(house: House):
     well, wrong, lost, _ = house.nodes.values()
     await house.wakes(well)

@@ -111,6 +111,7 @@ class Database:
         db = self._db
         upto = self.number("records_upto", 0)
         created_ms = self.number("created_ms", -1)
+        rtc_good_ms = self.number("rtc_good_ms", -1)
         first, last = db.execute("SELECT min(record_id), max(record_id) FROM records").fetchone()
         orders = db.execute("SELECT raw, mark, accepted_ms, state FROM orders ORDER BY accepted_ms")
         documents = db.execute("SELECT raw, kind, digest, keyids, pending FROM documents")
@@ -119,6 +120,7 @@ class Database:
             first_boot=first_boot,
             created_ms=created_ms if created_ms >= 0 else None,
             floor_ms=self.number("floor_ms", 0),
+            rtc_good_ms=rtc_good_ms if rtc_good_ms >= 0 else None,
             documents=tuple(
                 KeptDocument(raw, kind, digest, tuple(keyids.split()), bool(pending))
                 for raw, kind, digest, keyids, pending in documents

@@ -186,6 +186,7 @@ def upgrade() -> None:
         sa.Column("nonce", sa.Text(), nullable=True),
         sa.Column("previous_nonce", sa.Text(), nullable=True),
         sa.Column("clock_state", sa.Text(), server_default="unknown", nullable=False),
+        sa.Column("clock_error_ms", sa.BigInteger(), nullable=True),
         sa.Column("device_at_ms", sa.BigInteger(), nullable=True),
         sa.Column("heard_at_ms", sa.BigInteger(), nullable=True),
         sa.Column("holds", sa.Text(), server_default="[]", nullable=False),
@@ -278,6 +279,7 @@ def upgrade() -> None:
         sa.Column("peak_cdb", sa.BigInteger(), nullable=True),
         sa.Column("silent_ms", sa.BigInteger(), nullable=False),
         sa.Column("clock_state", sa.Text(), nullable=False),
+        sa.Column("clock_error_ms", sa.BigInteger(), nullable=True),
         sa.Column("stored_ms", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(
             ["node"],
