@@ -10,8 +10,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from edge_agent.player.clips import Loader
+from edge_agent.player.clips import ClipSource
 from edge_agent.player.limiter import HEADROOM, Limiter, add
+from edge_agent.player.loader import Loader
 from edge_agent.player.outlet import Outlet
 from edge_agent.player.pcm import BLOCK_NS, FLOOR_CDB, SILENT_BLOCK, samples_of_ms
 from edge_agent.player.score import Clip, Part, Play, Tone, ToneName
@@ -125,7 +126,7 @@ class Mixer:
                 length = None if duration_ms is None else samples_of_ms(duration_ms)
                 return ToneSource.of(self.tones[name], length, skip)
             case Clip():
-                return self.loader.open(part, skip)
+                return ClipSource(part, skip, self.loader)
             case _:
                 return Nothing("cannot be opened")
 
