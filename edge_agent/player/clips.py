@@ -58,6 +58,7 @@ class ClipSource:
     def __init__(self, clip: Clip, skip: int, loader: Loader) -> None:
         self.clip = clip
         self.fault = ""
+        self.failed = False
         self.closed = False
         self.drained = False
         self.paused = False
@@ -80,7 +81,7 @@ class ClipSource:
 
     # --- the mixer's side
 
-    def turn(self, *, patient: bool) -> None:
+    def turn(self, *, patient: bool, at_ns: int, quiet_ns: int) -> None:  # noqa: ARG002 - the port's signature
         """A missing file is waited for from now on; not again by a play that has waited in vain before."""
         if self.missing_after_ns is None:
             wait_ms = self.clip.wait_ms if patient else 0

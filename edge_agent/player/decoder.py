@@ -67,4 +67,3 @@ class Decoder:
         self._events.event_detach(vlc.EventType.MediaPlayerEndReached)
         self._events.event_detach(vlc.EventType.MediaPlayerEncounteredError)
         self._player.release()
-        self._callbacks = ()

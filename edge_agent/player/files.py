@@ -44,8 +44,8 @@ class FileMedia:
         self._at = 0
         return 0
 
-    def _read(self, _opaque: int | None, into: object, room: int) -> int:
-        place = (ctypes.c_char * room).from_address(ctypes.cast(into, ctypes.c_void_p).value or 0)
+    def _read(self, _opaque: int | None, into: ctypes._Pointer[ctypes.c_char], room: int) -> int:
+        place = (ctypes.c_char * room).from_address(ctypes.addressof(into.contents))
         try:
             count = os.preadv(self._fd, [place], self._at)
         except OSError:

@@ -26,7 +26,7 @@ WANTED = {
     "codec": ("opus", "mpg123", "flac", "vorbis", "faad", "adpcm", "araw", "g711"),
     "demux": ("mkv", "ogg", "wav", "es", "mp4", "flacsys", "aiff", "au"),
     "packetizer": ("packetizer_mpegaudio", "packetizer_mpeg4audio", "packetizer_flac", "packetizer_copy"),
-    "stream_filter": ("cache_read", "skiptags", "prefetch"),
+    "stream_filter": ("cache_read", "skiptags"),  # "prefetch" would read 16 MB ahead of a fast server, on a metered SIM
 }
 NAMES = " ".join(f"{group}/{name}" for group, names in WANTED.items() for name in names)
 CORE = "libvlccore.so.9"
