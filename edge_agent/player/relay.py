@@ -20,6 +20,8 @@ GIVE_UP = 3 * RATE
 FALL_BACK = 11 * RATE // 4
 CLIP_SILENT = 13 * RATE // 4
 """The fallback begins after 2.75 s at the latest: one that gives nothing must be found out and the part ended in time too."""
+GRACE = RATE // 4
+"""A source that has just begun may be silent for this long: an encoder's delay behind a slow amplifier is no dead carrier."""
 PREPARE = RATE // 2
 """How long before it is due the fallback is opened, so that it is at hand, or known to be broken."""
 SOON = FALL_BACK - PREPARE
@@ -45,7 +47,7 @@ class Relay:
         self._skip = skip
         self._early = early
         self._begins_ns: int | None = None
-        self._carried = 0
+        self._carried = self._ahead = 0
         self._begun = False
         self._clip: Source | None = None
         self._clip_on = False
@@ -79,7 +81,8 @@ class Relay:
             return False
         now_ns = time.monotonic_ns()
         self._link.tend(now_ns)
-        self._out.quiet = samples_of_ns(max(0, now_ns - self._begins_ns))
+        since_ns = now_ns - self._begins_ns
+        self._out.quiet, self._ahead = samples_of_ns(max(0, since_ns)), samples_of_ns(min(0, since_ns))
         if self._link.ready():
             return True
         self._watch_silence()
@@ -89,7 +92,7 @@ class Relay:
         """The next stretch, from the one that is on."""
         if not self.ready() or self.over():
             return b""
-        self._begun = True
+        self._begun, self._ahead = True, 0
         self._link.tend(time.monotonic_ns())
         count = min(count, self._length - self._given)
         live = self._link.read(count).ljust(count * WIDTH, b"\0")
@@ -124,7 +127,7 @@ class Relay:
         """By how long nothing has been heard: make the fallback ready, put it on, or give up."""
         quiet = self._out.quiet
         self._carried = self._carried if quiet or not self._begun else 0
-        unheard = quiet + self._carried
+        unheard = quiet + self._carried + self._ahead if quiet >= GRACE or not self._begun else 0
         if self.over() or (quiet < self._patience - PREPARE and unheard < SOON):
             if self._clip is not None and not self._clip_on:
                 self._drop_clip()  # it was only made ready, and sound came back

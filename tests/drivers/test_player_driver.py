@@ -407,6 +407,15 @@ async def test_a_relay_that_dies_keeps_law_5(tmp_path, player_cache, radio, cove
     check_law_5(node)
 
 
+async def test_a_slow_amplifier_leaves_a_relay_its_time_to_connect(tmp_path, player_cache, radio):
+    radio.usual = Manner(burst_s=0)
+    async with running(Node(tmp_path, player_cache, power_on_ms=3000)) as node:
+        ended = await node.ended(node.start(Stream(radio.url, max_ms=400, silence_ms=3000)))
+        await node.until_off()
+    assert (ended.how, ended.reason) == ("ended", "")
+    check_law_5(node)
+
+
 async def test_an_input_is_named_by_the_board(tmp_path, player_cache, monkeypatch):
     raw = tmp_path / "in.raw"
     raw.write_bytes(np.round(6000 * np.sin(2 * np.pi * 440 * np.arange(4 * RATE) / RATE)).astype("<i2").tobytes())
