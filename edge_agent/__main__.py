@@ -29,7 +29,16 @@ from edge_agent.drivers.system import Machine, notify
 from edge_agent.errors import DriverError, StoreFailed
 from edge_agent.events import Arrived, Booted, DriverFailed, Event, KeptDocument, Memory
 from edge_agent.lean import keep_small
-from edge_agent.material import check_sink, make_state, open_amplifier, open_clock, open_credentials, open_report_key, open_root
+from edge_agent.material import (
+    check_sink,
+    inputs_of,
+    make_state,
+    open_amplifier,
+    open_clock,
+    open_credentials,
+    open_report_key,
+    open_root,
+)
 from protocol import topics
 from protocol.envelope import payload_of, peek, seal
 from protocol.errors import ProtocolError
@@ -108,6 +117,7 @@ class Agent:
             amplifier=open_amplifier(config),
             voice=Speaker(state_folder / "voice"),
             emit=emit,
+            inputs=inputs_of(config),
         )
         self.machine = Machine(state_folder, emit)
         emit(Booted(self._with_pinned_root(memory)))

@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 from edge_agent.events import KeptDocument, KeptOrder
-from edge_agent.player.score import Align, Clip, Part, Pause, Play, Speech, Tone
+from edge_agent.player.score import Align, Clip, Input, Part, Pause, Play, Speech, Stream, Tone
 from protocol.reports import Health, Hello, PlayRecord, Receipt
 from protocol.seen import OrderMark, Slot
 
@@ -130,6 +130,7 @@ __all__ = [
     "Fetch",
     "HoldFetch",
     "Hush",
+    "Input",
     "KeptDocument",
     "KeptOrder",
     "Part",
@@ -146,6 +147,7 @@ __all__ = [
     "Slot",
     "Speak",
     "Speech",
+    "Stream",
     "Subscribe",
     "Tone",
     "Want",

@@ -49,14 +49,21 @@ class ControllerAddress(Struct, frozen=True, forbid_unknown_fields=True):
     media_url: Annotated[str, Meta(pattern=r"^https://[^\s/:@?#]+(:[0-9]{1,5})?\Z")]
 
 
-class Board(Struct, frozen=True, forbid_unknown_fields=True):
-    """What is wired to this computer: sound card, amplifier's power, and who keeps the clock in step.
+Device = Annotated[str, Meta(pattern=r"^[^\s=]\S*\Z")]
+"""A name that ALSA knows a device by."""
 
+
+class Board(Struct, frozen=True, forbid_unknown_fields=True):
+    """What is wired to this computer: sound card, amplifier's power, inputs, and who keeps the clock in step.
+
+    `fm` and `line` name the ALSA capture device that such a programme comes in by (plughw:1); without one there is none.
     `clock` is `chrony`, or the file that systemd-timesyncd touches at every synchronisation.
     """
 
     sink: str = "alsa:default"
     amplifier: str = "none"
+    fm: Device | None = None
+    line: Device | None = None
     clock: str = "/run/systemd/timesync/synchronized"
 
 
@@ -89,6 +96,8 @@ _MISSING: Final = re.compile(r"Object missing required field `(\w+)`")
 _UNKNOWN: Final = re.compile(r"Object contains unknown field `(\w+)`")
 HIGHEST_PORT: Final = 65_535
 _SHAPES: Final = {
+    "board.fm": "write a device that `arecord -L` lists, such as plughw:1",
+    "board.line": "write a device that `arecord -L` lists, such as plughw:1",
     "broker.host": "write a name or address, without a port",
     "controller.media_url": "write https://name:port and nothing behind it",
     "pins.root_digest": "write the 64 letters 0-9, a-f that the ceremony printed",

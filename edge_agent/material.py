@@ -15,6 +15,7 @@ from edge_agent.drivers.clock import ChronyClock, SyncFileClock
 from edge_agent.errors import AmplifierFailed
 from edge_agent.events import Event
 from edge_agent.player import sinks
+from edge_agent.player.score import InputName
 from edge_agent.ports import Amplifier, Clock
 from protocol.documents import Root
 from protocol.envelope import Sealer, open_pinned_root
@@ -104,6 +105,12 @@ def check_sink(config: Config) -> str:
     if kind != "alsa" and not folder.is_dir():
         raise config.wrong("board.sink", f"there is no folder {folder}; make it, or name another")
     return spec
+
+
+def inputs_of(config: Config) -> dict[InputName, str]:
+    """The inputs that this board has, and the device of each."""
+    named: dict[InputName, str | None] = {"fm": config.board.fm, "line": config.board.line}
+    return {name: device for name, device in named.items() if device is not None}
 
 
 def make_state(config: Config) -> Path:

@@ -12,7 +12,7 @@ from protocol.recurrence import zone
 from protocol.trust import check_keys, public_key
 from protocol.units import Document
 
-RELAY_URL: Final = re.compile(r"(https?|rtsp|mms)://[^\s/]+(/\S*)?")
+RELAY_URL: Final = re.compile(r"https?://[^\s/]+(/\S*)?")
 PROGRAMME_MAX_MS: Final = 45 * 86_400_000
 LONGEST_OPEN_S: Final = 6 * 3_600
 LEVELS: Final = ("province", "commune", "settlement", "node")
@@ -82,7 +82,7 @@ def _check_variant(item_id: str, variant: Variant) -> None:
     if variant.spoken is not None and variant.spoken.fallback is None and not speaks(variant.lang):
         raise Malformed(f"item {item_id!r}: no node speaks {variant.lang}: record it, or give its text a recording as fallback")
     if variant.relay is not None and not RELAY_URL.fullmatch(variant.relay.url):
-        raise Malformed(f"item {item_id!r}: a relay is http, https, rtsp or mms, not {variant.relay.url[:60]!r}")
+        raise Malformed(f"item {item_id!r}: a relay is a stream over http or https, not {variant.relay.url[:60]!r}")
     open_for = variant.relay or variant.line
     if open_for is not None and not 1 <= open_for.max_s <= LONGEST_OPEN_S:
         raise Malformed(f"item {item_id!r}: open for 1 s to {LONGEST_OPEN_S // 3_600} h at a time")

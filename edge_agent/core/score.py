@@ -2,8 +2,8 @@
 
 from msgspec import Struct
 
-from edge_agent.commands import Align, Clip, Part, Pause, Speech, Tone
-from protocol.bulletins import Item, Media, Variant
+from edge_agent.commands import Align, Clip, Input, Part, Pause, Speech, Stream, Tone
+from protocol.bulletins import Item, LineIn, Media, Relay, Spoken, Variant
 from protocol.emergency import EXERCISE_WORDS, languages, repeat_period_ms, speaks
 from protocol.orders import AnyStart, ExerciseStart
 from protocol.programme import VARIANT_GAP_MS
@@ -101,8 +101,16 @@ def _said(variant: Variant, media_root: str) -> Part | None:
     if variant.spoken is not None:
         if speaks(variant.lang):
             return Speech(variant.lang, variant.spoken.text)
-        return _recording(variant.spoken.fallback, media_root) if variant.spoken.fallback else None
+        return _fallback(variant.spoken, media_root)
+    if (relay := variant.relay) is not None:
+        return Stream(relay.url, relay.max_s * 1_000, relay.silence_s * 1_000, _fallback(relay, media_root))
+    if (line := variant.line) is not None:
+        return Input(line.source, line.max_s * 1_000, line.silence_s * 1_000, _fallback(line, media_root))
     return None
+
+
+def _fallback(way: Spoken | Relay | LineIn, media_root: str) -> Clip | None:
+    return None if way.fallback is None else _recording(way.fallback, media_root)
 
 
 def _recording(media: Media, media_root: str) -> Clip:

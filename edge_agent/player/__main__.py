@@ -9,13 +9,14 @@ import os
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import msgspec
 
 from edge_agent.lean import keep_small
 from edge_agent.player import plugins, sinks, tones, wire
 from edge_agent.player.outlet import AgentGone, Outlet
+from edge_agent.player.score import InputName
 
 if TYPE_CHECKING:
     from edge_agent.player.mixer import Mixer
@@ -30,9 +31,21 @@ SWITCH_S = 0.001
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m edge_agent.player", description=__doc__)
     parser.add_argument("--sink", required=True, help="wav:PATH?max_s=N, fifo:PATH or alsa:DEVICE")
+    parser.add_argument(
+        "--input", action="append", default=[], metavar="NAME=DEVICE", help="fm= or line= and an ALSA capture device"
+    )
     default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "loa-player"
     parser.add_argument("--cache", type=Path, default=default, help="folder for tones and libVLC's plugin list")
     return parser.parse_args()
+
+
+def _input(word: str) -> tuple[InputName, str]:
+    """A name of an input and its device. Raises ValueError."""
+    name, _, device = word.partition("=")
+    for known in get_args(InputName):
+        if name == known and device:
+            return known, device
+    raise ValueError(f"input {word!r} is none of fm=DEVICE, line=DEVICE; `arecord -L` lists the devices")
 
 
 def _ask_for_real_time() -> None:
@@ -56,7 +69,8 @@ def main() -> int:
         count = plugins.prepare(arguments.cache)
         from edge_agent.player.mixer import Mixer  # after libvlccore, which decides where libVLC finds its plugins
 
-        mixer = Mixer(sink, outlet, tones.prepare(arguments.cache))
+        inputs = dict(_input(word) for word in arguments.input)
+        mixer = Mixer(sink, outlet, tones.prepare(arguments.cache), inputs, confined=count > 0)
         sink.open()
     except (OSError, ValueError) as error:
         log.critical("%s", error)

@@ -16,6 +16,7 @@ from edge_agent.player.sinks import SinkFailed
 log = logging.getLogger(__name__)
 
 PLAYBACK = 0
+CAPTURE = 1
 NONBLOCK = 1
 S16_LITTLE = 2
 INTERLEAVED = 3
@@ -26,7 +27,7 @@ LATE_NS = 40_000_000
 
 
 @functools.cache
-def _library() -> ctypes.CDLL:
+def library() -> ctypes.CDLL:
     """Libasound with the types of what is called."""
     try:
         asound = ctypes.CDLL("libasound.so.2")
@@ -38,7 +39,9 @@ def _library() -> ctypes.CDLL:
     unsigned = ctypes.c_uint
     asound.snd_pcm_set_params.argtypes = [pcm, ctypes.c_int, ctypes.c_int, unsigned, unsigned, ctypes.c_int, unsigned]
     asound.snd_pcm_writei.argtypes = [pcm, ctypes.c_char_p, ctypes.c_ulong]
-    asound.snd_pcm_writei.restype = frames
+    asound.snd_pcm_readi.argtypes = [pcm, ctypes.c_char_p, ctypes.c_ulong]
+    asound.snd_pcm_readi.restype = asound.snd_pcm_writei.restype = frames
+    asound.snd_pcm_wait.argtypes = [pcm, ctypes.c_int]
     asound.snd_pcm_avail_delay.argtypes = [pcm, ctypes.POINTER(frames), ctypes.POINTER(frames)]
     asound.snd_pcm_get_params.argtypes = [pcm, ctypes.POINTER(ctypes.c_ulong), ctypes.POINTER(ctypes.c_ulong)]
     asound.snd_pcm_recover.argtypes = [pcm, ctypes.c_int, ctypes.c_int]
@@ -64,7 +67,7 @@ class AlsaSink:
 
     def open(self) -> None:
         """Open the device and agree on its format."""
-        asound = _library()
+        asound = library()
         self._check(
             asound.snd_pcm_open(ctypes.byref(self._pcm), self.device.encode(), PLAYBACK, NONBLOCK),
             "cannot be opened; `aplay -L` lists what there is",
@@ -79,13 +82,13 @@ class AlsaSink:
 
     def _check(self, result: int, meaning: str) -> None:
         if result < 0:
-            cause = _library().snd_strerror(result).decode(errors="replace")
+            cause = library().snd_strerror(result).decode(errors="replace")
             raise SinkFailed(f"sound device {self.device} {meaning} ({cause})")
 
     def _state(self) -> tuple[int, int]:
         """How many samples lie in the buffer, and how many until a new one is heard."""
         avail, delay = ctypes.c_long(), ctypes.c_long()
-        result = _library().snd_pcm_avail_delay(self._pcm, ctypes.byref(avail), ctypes.byref(delay))
+        result = library().snd_pcm_avail_delay(self._pcm, ctypes.byref(avail), ctypes.byref(delay))
         if result < 0:
             self._recover(result)
             return 0, 0
@@ -95,7 +98,7 @@ class AlsaSink:
         """Make the card ready again after it ran dry or slept; anything else is its end."""
         self.underruns += 1
         self._written = 0
-        self._check(_library().snd_pcm_recover(self._pcm, result, 1), "is gone; look at its plug and power")
+        self._check(library().snd_pcm_recover(self._pcm, result, 1), "is gone; look at its plug and power")
 
     def due_ns(self) -> int:
         """When less than 20 ms are left in the buffer."""
@@ -116,16 +119,16 @@ class AlsaSink:
         count = len(block) // WIDTH
         if self._paced:
             self._pace.take(count)
-        result = _library().snd_pcm_writei(self._pcm, block, count)
+        result = library().snd_pcm_writei(self._pcm, block, count)
         if result == -errno.EAGAIN:
             self.underruns += 1
             return
         if result < 0:
             self._recover(result)
-            self._check(_library().snd_pcm_writei(self._pcm, block, count), "takes no sound")
+            self._check(library().snd_pcm_writei(self._pcm, block, count), "takes no sound")
         self._written += count
         if self._written == START_AFTER:
-            _library().snd_pcm_start(self._pcm)
+            library().snd_pcm_start(self._pcm)
             if not self._paced and self._state()[0] == 0:
                 log.info("sound device %s has no clock: ours is used", self.device)
                 self._paced = True
@@ -135,11 +138,11 @@ class AlsaSink:
         """Drop the card's buffer; what it held has been heard."""
         self._pace.running = False
         self._written = 0
-        _library().snd_pcm_drop(self._pcm)
-        self._check(_library().snd_pcm_prepare(self._pcm), "cannot be made ready again")
+        library().snd_pcm_drop(self._pcm)
+        self._check(library().snd_pcm_prepare(self._pcm), "cannot be made ready again")
 
     def close(self) -> None:
         """Let go of the device."""
         if self._pcm:
-            _library().snd_pcm_close(self._pcm)
+            library().snd_pcm_close(self._pcm)
             self._pcm = ctypes.c_void_p()

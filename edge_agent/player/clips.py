@@ -7,18 +7,15 @@ more than 40 ms makes libVLC drop sound, and one that calls libVLC back deadlock
 
 from __future__ import annotations
 
-import ctypes
-import queue
 import stat
 import struct
-import threading
 import time
 from collections import deque
-from collections.abc import Callable
 from pathlib import Path
 
-import vlc
-
+from edge_agent.player.decoder import Decoder
+from edge_agent.player.files import FileMedia
+from edge_agent.player.loader import Loader
 from edge_agent.player.pcm import BLOCK, RATE, WIDTH
 from edge_agent.player.score import Clip
 from edge_agent.player.sources import MISSING
@@ -33,12 +30,7 @@ SETTLING_NS = 60_000_000
 STALLED_NS = 3_000_000_000
 """Law 5 allows the amplifier 5 s with nothing playing."""
 SHORT_BY = RATE // 10
-POLL_S = 0.02
 HEAD_BYTES = 4096
-OPTIONS = ("--no-video", "--quiet", "--intf=dummy", "--no-stats", "--no-audio-time-stretch", "--no-spu", "--no-osd")
-CONVERTING = (*OPTIONS, "--audio-resampler=speex_resampler")
-"""libVLC takes this resampler only when it is named, and once named also puts 48 kHz through it (32 samples late
-and not bit-equal); so what is 48 kHz already goes through an instance without one."""
 
 
 def is_native(head: bytes) -> bool:
@@ -66,13 +58,13 @@ class ClipSource:
     def __init__(self, clip: Clip, skip: int, loader: Loader) -> None:
         self.clip = clip
         self.fault = ""
+        self.failed = False
         self.closed = False
         self.drained = False
         self.paused = False
         self.missing_after_ns: int | None = None
-        self.player: vlc.MediaPlayer | None = None
-        self._callbacks: tuple[object, ...] = ()
-        self._events: vlc.EventManager | None = None
+        self._decoder: Decoder | None = None
+        self._file: FileMedia | None = None
         self._loader = loader
         self._skip = skip
         self._drop_bytes = 0
@@ -89,7 +81,7 @@ class ClipSource:
 
     # --- the mixer's side
 
-    def turn(self, *, patient: bool) -> None:
+    def turn(self, *, patient: bool, at_ns: int, quiet_ns: int) -> None:  # noqa: ARG002 - the port's signature
         """A missing file is waited for from now on; not again by a play that has waited in vain before."""
         if self.missing_after_ns is None:
             wait_ms = self.clip.wait_ms if patient else 0
@@ -135,7 +127,7 @@ class ClipSource:
             return False
         if self.drained:
             self._judge_end()
-        elif not self.fault and self.player is not None and time.monotonic_ns() - self._news_ns > STALLED_NS:
+        elif not self.fault and self._decoder is not None and time.monotonic_ns() - self._news_ns > STALLED_NS:
             self.fault = f"gave no sound for {STALLED_NS // 1_000_000_000} s"
         return bool(self.drained or self.fault)
 
@@ -160,10 +152,10 @@ class ClipSource:
 
     # --- libVLC's side: only flags and an append
 
-    def _on_samples(self, _opaque: int | None, samples: int, count: int, _pts: int) -> None:
-        self._blocks.append(ctypes.string_at(samples, count * WIDTH))
+    def _on_samples(self, samples: bytes) -> None:
+        self._blocks.append(samples)
         before = self._arrived_bytes
-        self._arrived_bytes = before + count * WIDTH
+        self._arrived_bytes = before + len(samples)
         self._news_ns = time.monotonic_ns()
         enough = ENOUGH_BYTES + self._drop_bytes
         self._first_ns = self._first_ns or self._news_ns
@@ -172,56 +164,54 @@ class ClipSource:
         if self._queued_bytes > FULL_BYTES and not self.paused:
             self._loader.tend(self)
 
-    def _on_flush(self, _opaque: int | None, _pts: int) -> None:
+    def _on_flush(self) -> None:
         if not self._settled and not self.drained:  # the one behind the end would wipe what is still to be heard
             self._blocks.clear()
             self._taken_bytes = self._arrived_bytes  # nobody reads before it is settled
 
-    def _on_end(self, _event: object) -> None:
+    def _on_end(self) -> None:
         self.drained = True
         self._loader.wake()
 
-    def _on_error(self, _event: object) -> None:
+    def _on_error(self) -> None:
         self.fault = self.fault or "cannot be opened or decoded"
         self.drained = True
         self._loader.wake()
 
     # --- the loader's side
 
-    def waits_for_file(self) -> bool:
+    def waits(self) -> bool:
         """Whether its file is still to come."""
-        return self.player is None and not (self.fault or self.closed)
+        return self._decoder is None and not (self.fault or self.closed)
 
     def open(self) -> None:
         """Begin to decode, if the file is there."""
-        address = "://" in self.clip.path
-        head = b"" if address else self._head()
+        head = self._head()
         if head is None:
+            return
+        try:
+            self._file = FileMedia(Path(self.clip.path))
+        except OSError as error:
+            self._give_up(f"cannot be read ({error.strerror})")
             return
         instance = self._loader.instance(native=is_native(head))
         self._drop_bytes = pre_skip(head) * WIDTH
-        player = instance.media_player_new()
-        callbacks = (
-            vlc.CallbackDecorators.AudioPlayCb(self._on_samples),
-            vlc.CallbackDecorators.AudioFlushCb(self._on_flush),
-            vlc.CallbackDecorators.AudioDrainCb(self._on_end),
-        )
-        vlc.libvlc_audio_set_callbacks(player, callbacks[0], None, None, *callbacks[1:], None)
-        vlc.libvlc_audio_set_format(player, b"S16N", RATE, 1)
-        events = player.event_manager()
-        events.event_attach(vlc.EventType.MediaPlayerEndReached, self._on_end)
-        events.event_attach(vlc.EventType.MediaPlayerEncounteredError, self._on_error)
-        media = instance.media_new(self.clip.path) if address else instance.media_new_path(self.clip.path)
+        media = self._file.media(instance)
         if self._skip:
             media.add_option(f":start-time={(self._skip + self._drop_bytes // WIDTH) / RATE:.6f}")
             self._drop_bytes = 0
-        player.set_media(media)
-        media.release()
-        self._callbacks, self._events = callbacks, events
+        decoder = Decoder(
+            instance,
+            media,
+            on_samples=self._on_samples,
+            on_flush=self._on_flush,
+            on_end=self._on_end,
+            on_error=self._on_error,
+        )
         self._news_ns = time.monotonic_ns()
-        self.player = player
-        if player.play() != 0:
-            self._on_error(None)
+        self._decoder = decoder
+        if not decoder.start():
+            self._on_error()
 
     def _head(self) -> bytes | None:
         """The file's first bytes; None while it is not there, or when it cannot be read."""
@@ -245,79 +235,21 @@ class ClipSource:
 
     def balance(self) -> None:
         """Pause libVLC while the ring is full."""
-        if self.player is None or self.drained:
+        if self._decoder is None or self.drained:
             return
         if not self.paused and self._queued_bytes > FULL_BYTES:
             self.paused = True
-            self.player.set_pause(1)
+            self._decoder.pause(on=True)
         elif self.paused and self._queued_bytes < LOW_BYTES:
             self.paused = False
-            self.player.set_pause(0)
+            self._decoder.pause(on=False)
 
     def release(self) -> None:
         """Stop libVLC and free what it holds."""
-        player, self.player = self.player, None
-        if player is not None and self._events is not None:
-            player.stop()
-            self._events.event_detach(vlc.EventType.MediaPlayerEndReached)
-            self._events.event_detach(vlc.EventType.MediaPlayerEncounteredError)
-            player.release()
-        self._callbacks, self._events = (), None
+        decoder, self._decoder = self._decoder, None
+        if decoder is not None:
+            decoder.release()
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
         self._blocks.clear()
-
-
-class Loader(threading.Thread):
-    """The one thread that calls libVLC: opens, pauses and releases recordings."""
-
-    def __init__(self, wake: Callable[[], None]) -> None:
-        super().__init__(name="loader", daemon=True)
-        self.wake = wake
-        self.busy_since_ns: int | None = None
-        self._jobs: queue.SimpleQueue[ClipSource] = queue.SimpleQueue()
-        self._open: list[ClipSource] = []
-        self._instances: dict[bool, vlc.Instance] = {}
-        self.instance(native=True)
-
-    def open(self, clip: Clip, skip: int) -> ClipSource:
-        """Begin to decode a recording from a position on."""
-        return ClipSource(clip, skip, self)
-
-    def instance(self, *, native: bool) -> vlc.Instance:
-        """The libVLC for recordings at 48 kHz, or for all others. Raises OSError."""
-        if native not in self._instances:
-            instance = vlc.Instance(list(OPTIONS if native else CONVERTING))
-            if instance is None:
-                raise OSError("libVLC cannot start; install libvlc5 and vlc-plugin-base")
-            self._instances[native] = instance
-        return self._instances[native]
-
-    def tend(self, source: ClipSource) -> None:
-        """Look after a recording soon."""
-        self._jobs.put(source)
-
-    def run(self) -> None:
-        """Look after recordings as they ask for it; one whose file is still to come is polled."""
-        while True:
-            waiting = any(source.waits_for_file() for source in self._open)
-            try:
-                source = self._jobs.get(timeout=POLL_S if waiting else None)
-            except queue.Empty:
-                sources = [source for source in self._open if source.waits_for_file()]
-            else:
-                sources = [source]
-            self.busy_since_ns = time.monotonic_ns()
-            for source in sources:
-                self._tend(source)
-            self.busy_since_ns = None
-
-    def _tend(self, source: ClipSource) -> None:
-        if source.closed:
-            source.release()
-            if source in self._open:
-                self._open.remove(source)
-            return
-        if source not in self._open:
-            self._open.append(source)
-        if source.waits_for_file():
-            source.open()
-        source.balance()

@@ -10,13 +10,18 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from edge_agent.player.clips import Loader
+from edge_agent.player.capture import InputFeed
+from edge_agent.player.clips import ClipSource
 from edge_agent.player.limiter import HEADROOM, Limiter, add
+from edge_agent.player.link import Link
+from edge_agent.player.loader import Loader
 from edge_agent.player.outlet import Outlet
 from edge_agent.player.pcm import BLOCK_NS, FLOOR_CDB, SILENT_BLOCK, samples_of_ms
-from edge_agent.player.score import Clip, Part, Play, Tone, ToneName
+from edge_agent.player.relay import Relay
+from edge_agent.player.score import Clip, Input, InputName, Part, Play, Stream, Tone, ToneName, stream_fault
 from edge_agent.player.sinks import Sink
 from edge_agent.player.sources import Nothing, Source, ToneSource
+from edge_agent.player.streams import StreamFeed
 from edge_agent.player.voice import Voice
 from edge_agent.player.wire import Beat, Duck, Ended, Order, Quit, Report, Start, Stop
 
@@ -24,6 +29,7 @@ log = logging.getLogger(__name__)
 
 BEAT_NS = 250_000_000
 LOADER_DEADLINE_NS = 2_000_000_000
+INPUT_START_MS = 3_000
 BURST = 4
 """Blocks written without looking at orders, at most."""
 EX_SOFTWARE = 70
@@ -36,6 +42,8 @@ class Mixer:
     sink: Sink
     outlet: Outlet
     tones: Mapping[ToneName, bytes]
+    inputs: Mapping[InputName, str] = field(default_factory=dict)
+    confined: bool = True
     loader: Loader = field(init=False)
     _orders: queue.SimpleQueue[Order | None] = field(default_factory=queue.SimpleQueue)
     _voices: list[Voice] = field(default_factory=list)
@@ -125,9 +133,33 @@ class Mixer:
                 length = None if duration_ms is None else samples_of_ms(duration_ms)
                 return ToneSource.of(self.tones[name], length, skip)
             case Clip():
-                return self.loader.open(part, skip)
+                return ClipSource(part, skip, self.loader)
+            case Stream():
+                return self._open_stream(part, skip)
+            case Input():
+                return self._open_input(part, skip)
             case _:
                 return Nothing("cannot be opened")
+
+    def _open_stream(self, part: Stream, skip: int) -> Source:
+        fault = stream_fault(part.url)
+        if not self.confined:
+            fault = "libVLC is not Debian's here and could be led to local files, so no stream is opened"
+        if fault:
+            return Nothing(f"relay: {fault}", failed=True)
+        link = Link(lambda: StreamFeed(part.url, self.loader), max(1_000, part.start_ms))
+        return Relay(part, link, self._open_clip, skip=skip, early=True)
+
+    def _open_input(self, part: Input, skip: int) -> Source:
+        device = self.inputs.get(part.source)
+        if device is None:
+            name = "FM" if part.source == "fm" else part.source
+            return Nothing(f"relay: this node has no {name} input (node.toml, [board], key {part.source})", failed=True)
+        link = Link(lambda: InputFeed(device, self.loader), INPUT_START_MS)
+        return Relay(part, link, self._open_clip, skip=skip, early=False)
+
+    def _open_clip(self, clip: Clip) -> Source:
+        return ClipSource(clip, 0, self.loader)
 
     # --- sound
 

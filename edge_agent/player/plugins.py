@@ -13,11 +13,12 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from zlib import crc32
 
 log = logging.getLogger(__name__)
 
 WANTED = {
-    "access": ("filesystem", "http", "https"),
+    "access": ("imem", "http", "https"),  # no "filesystem": files are read by us, so no redirect can name one
     "misc": ("gnutls",),
     "audio_filter": ("audio_format", "trivial_channel_mixer", "simple_channel_mixer", "speex_resampler"),
     "audio_mixer": ("float_mixer", "integer_mixer"),
@@ -25,8 +26,9 @@ WANTED = {
     "codec": ("opus", "mpg123", "flac", "vorbis", "faad", "adpcm", "araw", "g711"),
     "demux": ("mkv", "ogg", "wav", "es", "mp4", "flacsys", "aiff", "au"),
     "packetizer": ("packetizer_mpegaudio", "packetizer_mpeg4audio", "packetizer_flac", "packetizer_copy"),
-    "stream_filter": ("cache_read", "skiptags", "prefetch"),
+    "stream_filter": ("cache_read", "skiptags"),  # "prefetch" would read 16 MB ahead of a fast server, on a metered SIM
 }
+NAMES = " ".join(f"{group}/{name}" for group, names in WANTED.items() for name in names)
 CORE = "libvlccore.so.9"
 GENERATE_DEADLINE_S = 20
 
@@ -78,7 +80,7 @@ def prepare(cache: Path) -> int:
         log.warning("no %s beside a vlc/plugins folder: using libVLC as it is installed", CORE)
         return 0
     seen = core.stat()
-    folder = cache / f"vlc-{seen.st_size}-{int(seen.st_mtime)}-{sum(map(len, WANTED.values()))}"
+    folder = cache / f"vlc-{seen.st_size}-{int(seen.st_mtime)}-{crc32(NAMES.encode()):08x}"
     if not (folder / CORE).exists():
         cache.mkdir(parents=True, exist_ok=True)
         _build(core, core.parent / "vlc/plugins", folder)

@@ -19,8 +19,15 @@ class Source(Protocol):
     def fault(self) -> str:
         """Why it gave less than it should; empty when all is well."""
 
-    def turn(self, *, patient: bool) -> None:
-        """Its part begins now; a patient play waits for a file still to come, for as long as the part says."""
+    @property
+    def failed(self) -> bool:
+        """Whether its fault is one that the whole play ends with, whatever else was heard."""
+
+    def turn(self, *, patient: bool, at_ns: int, quiet_ns: int) -> None:
+        """Its part begins at this instant, and the play will not have been heard for so long by then.
+
+        A patient play waits for a file still to come, for as long as the part says.
+        """
 
     def ready(self) -> bool:
         """Whether reading now gives enough to begin with, or the end."""
@@ -46,13 +53,14 @@ class ToneSource:
     length: int
     position: int = 0
     fault: str = ""
+    failed: bool = False
 
     @classmethod
     def of(cls, samples: bytes, length: int | None, skip: int) -> ToneSource:
         """The tone from a position on; None plays it once."""
         return cls(samples, len(samples) // WIDTH if length is None else length, skip)
 
-    def turn(self, *, patient: bool) -> None:
+    def turn(self, *, patient: bool, at_ns: int, quiet_ns: int) -> None:
         """Nothing to wait for."""
 
     def ready(self) -> bool:
@@ -97,8 +105,9 @@ class Rest:
 
     length: int
     fault: str = ""
+    failed: bool = False
 
-    def turn(self, *, patient: bool) -> None:
+    def turn(self, *, patient: bool, at_ns: int, quiet_ns: int) -> None:
         """Nothing to wait for."""
 
     def ready(self) -> bool:
@@ -128,8 +137,9 @@ class Nothing:
     """A part that cannot sound, with the reason."""
 
     fault: str
+    failed: bool = False
 
-    def turn(self, *, patient: bool) -> None:
+    def turn(self, *, patient: bool, at_ns: int, quiet_ns: int) -> None:
         """Nothing to wait for."""
 
     def ready(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import PurePath
@@ -21,7 +22,8 @@ from edge_agent.player.pcm import (
     samples_of_ms,
     samples_of_ns,
 )
-from edge_agent.player.score import Align, Clip, How, Part, Pause, Play, Speech, Tone
+from edge_agent.player.relay import Relay
+from edge_agent.player.score import Align, Clip, How, Input, Part, Pause, Play, Speech, Stream, Tone
 from edge_agent.player.sources import MISSING, Nothing, Rest, Source
 from edge_agent.player.wire import Ended, PartStarted, Progress, Report, Started
 
@@ -31,6 +33,10 @@ PREPARE_SAMPLES = 2 * RATE
 """The next recording is opened when this much of the current part is left."""
 EARLY_NS = 3_000_000_000
 """The first recording of a timed play is opened this long before its instant."""
+CONNECT_SAMPLES = 5 * RATE
+"""A radio server is connected to when this much of the part before is left."""
+BRIDGED_NS, POWERED_NS = 4_000_000_000, 1_000_000_000
+"""The amplifier stays on in a rest of up to 4 s; in a longer one it has power again for at most 1 s before the end."""
 Open = Callable[[Part, int], Source]
 
 
@@ -83,12 +89,15 @@ class Voice:
     _faults: list[str] = field(default_factory=list)
     _capped: bool = False
     _impatient: bool = False
+    _broken: bool = False
     _last_ns: int = 0
+    _heard_ns: int = field(default_factory=time.monotonic_ns)
 
     def __post_init__(self) -> None:
         self._index = self.play.from_part
         self._in_part = self.play.skip_samples
         self.reached = self._progress()
+        self._heard_ns -= self.play.quiet_ms * 1_000_000
         if self._in_part:
             self._out = Fader(0.0, 1.0, samples_of_ms(self.play.fade_ms))
 
@@ -112,8 +121,14 @@ class Voice:
     def prepare(self, now_ns: int) -> None:
         """Open the first recording in time."""
         at = self.play.at_mono_ns
-        if self._current is None and not self.over and (at is None or at - now_ns < EARLY_NS):
+        if self._current is None and not self.over and (at is None or at - now_ns <= self._early_ns):
             self._enter(now_ns if at is None else at)
+
+    @property
+    def _early_ns(self) -> int:
+        """How long before its instant the first part is opened; an input of the board not before."""
+        first = self.play.parts[self._index] if self._index < len(self.play.parts) else None
+        return 0 if isinstance(first, Input) else EARLY_NS
 
     def wants_sink(self, now_ns: int) -> bool:
         """Whether it sounds, or would begin if the sink ran."""
@@ -129,7 +144,9 @@ class Voice:
         at = self.play.at_mono_ns
         if at is None or self.begun:
             return None
-        return at - now_ns - (EARLY_NS if self._current is None else LEAD_NS)
+        if self._current is None:
+            return max(0, at - now_ns - self._early_ns)
+        return at - now_ns - LEAD_NS if at - now_ns > LEAD_NS else None
 
     # --- rendering
 
@@ -161,7 +178,7 @@ class Voice:
         while at < BLOCK and not self.over and (source := self._current) is not None:
             stretch = source.read(BLOCK - at)
             if stretch:
-                pieces.append(self._heard(stretch, held, at))
+                pieces.append(self._heard(stretch, held, at, block_ns))
                 at += len(stretch) // WIDTH
             if source.over():
                 self._leave(block_ns + ns_of(at))
@@ -172,7 +189,7 @@ class Voice:
         if self.over:
             held.ends_at = at
 
-    def _heard(self, stretch: bytes, held: Held, at: int) -> bytes:
+    def _heard(self, stretch: bytes, held: Held, at: int, block_ns: int) -> bytes:
         """Account for a stretch of the current part and bring it to its level."""
         count = len(stretch) // WIDTH
         part = self.play.parts[self._index]
@@ -190,7 +207,9 @@ class Voice:
         if resting:
             return stretch
         self._sounded += count
-        self._loud_part = self._loud_part or audioop.max(stretch, WIDTH) >= SILENT_BELOW
+        if audioop.max(stretch, WIDTH) >= SILENT_BELOW:
+            self._loud_part = True
+            self._heard_ns = block_ns + ns_of(at + count)
         held.sounding.append((at * WIDTH, (at + count) * WIDTH))
         return stretch if self._part_gain == 1.0 else audioop.mul(stretch, WIDTH, self._part_gain)
 
@@ -207,14 +226,21 @@ class Voice:
         self._marked = self._loud_part = False
         match part:
             case Pause(ms):
-                self._current = Rest(samples_of_ms(ms) - self._in_part)
+                self._current = self._rest(samples_of_ms(ms) - self._in_part, at_ns)
             case Align(origin, every_ms):
-                self._current = Rest(samples_of_ns((origin - at_ns) % (every_ms * 1_000_000)))
+                self._current = self._rest(samples_of_ns((origin - at_ns) % (every_ms * 1_000_000)), at_ns)
             case Speech():
                 self._current = Nothing("is text that nobody has spoken")
             case _:
                 self._current, self._next = self._next or self.open_source(part, self._in_part), None
-        self._current.turn(patient=not self._impatient)
+        begins_ns = max(at_ns, time.monotonic_ns())
+        self._current.turn(patient=not self._impatient, at_ns=begins_ns, quiet_ns=max(0, begins_ns - self._heard_ns))
+
+    def _rest(self, samples: int, at_ns: int) -> Rest:
+        """Silence by intention; behind a long one the amplifier has been on only for its last second."""
+        if ns_of(samples) > BRIDGED_NS:
+            self._heard_ns = at_ns + ns_of(samples) - POWERED_NS
+        return Rest(samples)
 
     def _leave(self, at_ns: int) -> None:
         """End the current part, keep what was wrong with it, begin the next."""
@@ -225,8 +251,9 @@ class Voice:
             fault = "was silent throughout"
         self._impatient = self._impatient or fault == MISSING
         if fault:
-            self._faults.append(f"{describe(self._index, part)} {fault}")
+            self._faults.append(fault if isinstance(part, Stream | Input) else f"{describe(self._index, part)} {fault}")
         if source is not None:
+            self._broken = self._broken or source.failed
             source.close()
         self._index += 1
         self._in_part = 0
@@ -236,12 +263,15 @@ class Voice:
         """Open the next recording while this part still sounds, so that no gap is heard."""
         following = self._index + 1
         if self._next is None and following < len(self.play.parts) and self._current is not None:
-            left = self._current.left()
-            if left is not None and left < PREPARE_SAMPLES and isinstance(self.play.parts[following], Clip):
-                self._next = self.open_source(self.play.parts[following], 0)
+            left, part = self._current.left(), self.play.parts[following]
+            early = PREPARE_SAMPLES if isinstance(part, Clip) else CONNECT_SAMPLES if isinstance(part, Stream) else 0
+            if left is not None and left < early:
+                self._next = self.open_source(part, 0)
 
     def _finish(self) -> None:
         self.over = True
+        if isinstance(self._current, Relay) and self._current.fault:
+            self._faults.append(self._current.fault)
         for source in (self._current, self._next):
             if source is not None:
                 source.close()
@@ -301,7 +331,7 @@ class Voice:
             how = "stopped"
         elif self._capped:
             how = "max"
-        elif self._faults and not self._sounded:
+        elif self._broken or (self._faults and not self._sounded):
             how = "failed"
         return Ended(
             play_id=self.play.play_id,

@@ -3,7 +3,9 @@
 import pytest
 from msgspec import structs
 
-from protocol.bulletins import ItemRef, Variant
+from edge_agent.commands import Clip, Input, Pause, Speech, Stream
+from edge_agent.core import score
+from protocol.bulletins import ItemRef, LineIn, Relay, Shown, Spoken, Variant
 from protocol.documents import Maintenance, SpecialArea
 from tests.core.harness import Node
 from tests.core.people import (
@@ -199,6 +201,30 @@ def test_a_bulletin_is_said_as_often_as_it_says():
     node.run_to(NOON + 600_000)
     (record,) = node.controller.records.values()
     assert (record.ended_ms - record.started_ms) // 1000 == 240
+
+
+def test_each_way_of_saying_becomes_its_own_part_with_its_recording_for_when_it_fails():
+    media = item("x", "12:00").variants[0].media
+    made = item(
+        "tin",
+        "12:00",
+        variants=(
+            Variant(lang="vi", spoken=Spoken(text="Mời bà con nghe.")),
+            Variant(lang="jra", spoken=Spoken(text="Rơi jơlan", fallback=media)),
+            Variant(lang="vi", relay=Relay(url="https://phat-thanh.example/vov1", max_s=60, silence_s=3, fallback=media)),
+            Variant(lang="vi", line=LineIn(source="fm", max_s=30)),
+            Variant(lang="vi", shown=Shown(text="bảng tin", for_s=10)),
+        ),
+    )
+    scored = score.of_item(made, "/media")
+    recording = Clip(score.media_path("/media", MEDIA), samples=media.samples)
+    assert [part for part in scored.parts if not isinstance(part, Pause)] == [
+        Speech("vi", "Mời bà con nghe."),
+        recording,
+        Stream("https://phat-thanh.example/vov1", 60_000, 3_000, recording),
+        Input("fm", 30_000, 4_000),
+    ]
+    assert scored.unsaid == ("vi",)
 
 
 # --- programmes come and go ---

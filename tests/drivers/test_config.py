@@ -81,6 +81,7 @@ MISTAKES = {
     "a port too high": (edit(r"^port = \d+$", "port = 70000"), "broker.port", "65535"),
     "plain http": (edit(r"https:", "http:"), "controller.media_url", "https://name:port"),
     "a path in the url": (edit(r'^(media_url = ".*)"$', r'\1/media"'), "controller.media_url", "https://name:port"),
+    "an input without a name": (edit(r"^\[board\]$", '[board]\nfm = ""'), "board.fm", "arecord -L"),
     "a url port too high": (edit(r":\d+\"$", ':70000"'), "controller.media_url", "70000"),
     "a short digest": (edit(r'^root_digest = ".*"$', 'root_digest = "ab"'), "pins.root_digest", "64 letters"),
     "another root's digest": (edit(r'^root_digest = ".*"$', f'root_digest = "{"ab" * 32}"'), "pins.root", "same ceremony"),

@@ -21,9 +21,10 @@ from edge_agent.drivers.speech import Speaker
 from edge_agent.errors import SpeechUnavailable
 from edge_agent.events import PartSounding, PlayEnded, PlayerLost, PlayerReady, PlayerReplaced, Sounding
 from edge_agent.player.pcm import RATE
-from edge_agent.player.score import Clip, Pause, Play, Speech, Tone
+from edge_agent.player.score import Clip, Input, Pause, Play, Speech, Stream, Tone
 from edge_agent.player.sinks import Origin
 from tests.audio import best_shift, first_sound, last_sound, read_wav, sounding_runs
+from tests.radio import Manner, Radio, radio_sounds, runs, spelled
 
 MS = 1_000_000
 S = 1_000_000_000
@@ -37,7 +38,7 @@ def player_cache(tmp_path_factory):
 class Node:
     """A driver at work, and all that can be seen of it from outside."""
 
-    def __init__(self, folder: Path, cache: Path, power_on_ms: int = 0, voice=None) -> None:
+    def __init__(self, folder: Path, cache: Path, power_on_ms: int = 0, voice=None, inputs=None) -> None:
         self.folder = folder
         self.events: list = []
         self._news = asyncio.Condition()
@@ -49,6 +50,7 @@ class Node:
             amplifier=self.amplifier,
             voice=self.voice,
             emit=self.events.append,
+            inputs=inputs,
         )
         self._ids = iter(range(1, 1000))
 
@@ -68,6 +70,12 @@ class Node:
 
     async def ended(self, play_id: int) -> PlayEnded:
         return await self.wait(PlayEnded, play_id=play_id, within_s=60)
+
+    async def until_off(self) -> None:
+        deadline = time.monotonic() + 10
+        while self.amplifier.is_on:
+            assert time.monotonic() < deadline, "the amplifier stays on"
+            await asyncio.sleep(0.02)
 
     def origin_ns(self) -> int:
         return msgspec.json.decode((self.folder / "o.wav.json").read_bytes(), type=Origin).first_sample_mono_ns
@@ -344,3 +352,79 @@ async def test_a_long_rest_inside_a_play_is_spent_without_power(tmp_path, player
         await asyncio.sleep(2.2)
     assert len(node.powered()) == 2
     check_law_5(node)
+
+
+@pytest.fixture(scope="session")
+def radio_at(tmp_path_factory):
+    return radio_sounds(tmp_path_factory.mktemp("radio"))
+
+
+@pytest.fixture
+def radio(radio_at):
+    with Radio(radio_at) as server:
+        yield server
+
+
+def fallback(path: Path, seconds: float) -> Clip:
+    values = np.round(6000 * np.sin(2 * np.pi * 880 * np.arange(int(seconds * RATE)) / RATE))
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        file.writeframes(values.astype("<i2").tobytes())
+    return Clip(str(path), samples=len(values))
+
+
+async def test_a_relay_whose_player_dies_goes_on_live_for_the_rest_of_its_time(tmp_path, player_cache, radio):
+    async with running(Node(tmp_path, player_cache)) as node:
+        play_id = node.start(Tone("test", 200), Stream(radio.url, max_ms=3000, silence_ms=2000))
+        began = await node.wait(PartSounding, part=1)
+        await asyncio.sleep(1.2)
+        os.kill(node.driver.pid, signal.SIGKILL)
+        replaced = await node.wait(PlayerReplaced)
+        ended = await node.ended(play_id)
+        await asyncio.sleep(0.2)
+    heard = node.samples()[node.index(began.at_mono_ns) : node.index(ended.at_mono_ns)]
+    assert replaced.resumed == (play_id,)
+    assert ended.how == "ended"
+    assert "replaced 1 times" in ended.reason
+    assert len(radio.asked) == 2
+    assert 3.0 <= len(heard) / RATE < 4.6
+    assert 2.3 < spelled(heard).count("R") / 40 < 3.4
+    assert [letter for letter, _ in runs(heard)] == ["R", ".", "R"]
+
+
+@pytest.mark.parametrize("covered", [False, True])
+async def test_a_relay_that_dies_keeps_law_5(tmp_path, player_cache, radio, covered):
+    radio.manners, radio.usual = [Manner(programme=(("tone", 1.8),), then="stall")], Manner(mute=True)
+    clip = fallback(tmp_path / "f.wav", 0.6) if covered else None
+    async with running(Node(tmp_path, player_cache, power_on_ms=500)) as node:
+        play_id = node.start(Stream(radio.url, max_ms=5800, silence_ms=60_000, fallback=clip))
+        ended = await node.ended(play_id)
+        await node.until_off()
+    assert ended.how == ("ended" if covered else "failed")
+    assert ("fallback from" if covered else "no fallback (stalled)") in ended.reason
+    check_law_5(node)
+
+
+async def test_a_slow_amplifier_leaves_a_relay_its_time_to_connect(tmp_path, player_cache, radio):
+    radio.usual = Manner(burst_s=0)
+    async with running(Node(tmp_path, player_cache, power_on_ms=3000)) as node:
+        ended = await node.ended(node.start(Stream(radio.url, max_ms=400, silence_ms=3000)))
+        await node.until_off()
+    assert (ended.how, ended.reason) == ("ended", "")
+    check_law_5(node)
+
+
+async def test_an_input_is_named_by_the_board(tmp_path, player_cache, monkeypatch):
+    raw = tmp_path / "in.raw"
+    raw.write_bytes(np.round(6000 * np.sin(2 * np.pi * 440 * np.arange(4 * RATE) / RATE)).astype("<i2").tobytes())
+    card = f'pcm.card {{ type file slave.pcm {{ type null }} file "/dev/null" infile "{raw}" format "raw" }}\n'
+    (tmp_path / "asound.conf").write_text(card)
+    monkeypatch.setenv("ALSA_CONFIG_PATH", str(tmp_path / "asound.conf"))
+    async with running(Node(tmp_path, player_cache, inputs={"fm": "card"})) as node:
+        heard = await node.ended(node.start(Input("fm", max_ms=600, silence_ms=1000)))
+        missing = await node.ended(node.start(Input("line", max_ms=600, silence_ms=1000)))
+    assert (heard.how, heard.reason, heard.played_samples) == ("ended", "", 600 * 48)
+    assert missing.how == "failed"
+    assert "this node has no line input" in missing.reason

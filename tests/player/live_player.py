@@ -24,10 +24,10 @@ PATIENCE_S = 20
 class LivePlayer:
     """The child process with a sink; reports are collected by a thread."""
 
-    def __init__(self, sink: str, cache: Path, env: dict[str, str] | None = None) -> None:
+    def __init__(self, sink: str, cache: Path, env: dict[str, str] | None = None, words: tuple[str, ...] = ()) -> None:
         self.wav = Path(sink.removeprefix("wav:").partition("?")[0])
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "edge_agent.player", "--sink", sink, "--cache", str(cache)],
+            [sys.executable, "-m", "edge_agent.player", "--sink", sink, "--cache", str(cache), *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=os.environ | (env or {}),

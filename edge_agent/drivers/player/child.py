@@ -6,13 +6,14 @@ import asyncio
 import sys
 import time
 from asyncio.subprocess import Process
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
 from edge_agent.player import wire
+from edge_agent.player.score import InputName
 
 SILENT_S = 0.6
 """The child's mixer beats every 250 ms; two missed beats and some are a hang."""
@@ -34,10 +35,11 @@ class Child:
     sign_s: float = field(default_factory=time.monotonic)
 
     @classmethod
-    async def spawn(cls, sink: str, cache: Path, report: Callable[[wire.Report], None]) -> Child:
+    async def spawn(cls, sink: str, cache: Path, inputs: Mapping[InputName, str], report: Callable[[wire.Report], None]) -> Child:
         """Start a player; its log goes where ours goes."""
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "edge_agent.player", "--sink", sink, "--cache", str(cache)),
+            *(word for name, device in inputs.items() for word in ("--input", f"{name}={device}")),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
         )

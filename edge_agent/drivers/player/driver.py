@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from edge_agent.errors import SpeechUnavailable
 from edge_agent.events import PartSounding, PlayEnded, PlayerLost, PlayerReady, PlayerReplaced, Sounding
 from edge_agent.player import wire
 from edge_agent.player.pcm import samples_of_ns
-from edge_agent.player.score import Clip, How, Part, Play, Speech
+from edge_agent.player.score import Clip, How, InputName, Part, Play, Speech
 from edge_agent.ports import Amplifier, Voice
 
 log = logging.getLogger(__name__)
@@ -51,8 +51,8 @@ class Active:
     ducked: wire.Duck | None = None
     lives: int = 1
 
-    def resumed(self, now_ns: int) -> Play | None:
-        """The rest of it; None when its time is used up."""
+    def resumed(self, now_ns: int, lost_s: float | None) -> Play | None:
+        """The rest of it, unheard since the player was lost; None when its time is used up."""
         play = self.play
         if self.begun_ns is None:
             return play
@@ -62,7 +62,9 @@ class Active:
             if max_ms <= 0:
                 return None
         at = self.progress or wire.Progress(play.play_id, play.from_part, play.skip_samples)
-        return msgspec.structs.replace(play, at_mono_ns=None, max_ms=max_ms, from_part=at.part, skip_samples=at.samples)
+        quiet_ms = 0 if lost_s is None else now_ns // 1_000_000 - round(lost_s * 1000)
+        rest = {"from_part": at.part, "skip_samples": at.samples, "quiet_ms": max(0, quiet_ms)}
+        return msgspec.structs.replace(play, at_mono_ns=None, max_ms=max_ms, **rest)
 
 
 class PlayerDriver:
@@ -72,10 +74,18 @@ class PlayerDriver:
     """
 
     def __init__(
-        self, *, sink: str, cache: Path, amplifier: Amplifier, voice: Voice, emit: Callable[[PlayerEvent], None]
+        self,
+        *,
+        sink: str,
+        cache: Path,
+        amplifier: Amplifier,
+        voice: Voice,
+        emit: Callable[[PlayerEvent], None],
+        inputs: Mapping[InputName, str] | None = None,
     ) -> None:
         self._sink = sink
         self._cache = cache
+        self._inputs = inputs or {}
         self._power = Power(amplifier)
         self._amplifier = amplifier
         self._voice = voice
@@ -130,7 +140,7 @@ class PlayerDriver:
         """One child after another; too many in a short time end this driver."""
         deaths: deque[float] = deque(maxlen=DEATHS)
         while True:
-            child = await Child.spawn(self._sink, self._cache, self._take)
+            child = await Child.spawn(self._sink, self._cache, self._inputs, self._take)
             self._child = child
             try:
                 reason = await child.life(first=not self._ever_ready)
@@ -276,7 +286,7 @@ class PlayerDriver:
             self._emit(PlayerReady())
         resumed = []
         for active in list(self._active.values()):
-            rest = active.resumed(now)
+            rest = active.resumed(now, self._lost_s)
             if active.stopping:
                 self._end(active, "stopped")
             elif rest is None:
