@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from protocol.documents import StationBody
 from protocol.recurrence import DAY_MS, WEEKDAYS, local, zone
@@ -51,6 +51,7 @@ class Rules:
         self.areas = frozenset(areas)
         self._tz = zone(body.tz)
         self._from_ms = self._to_ms = 0
+        self._day = self._day_from_ms = self._day_to_ms = 0
         self._opens: list[int] = []
         self._closes: list[int] = []
         lower = [special.volume_cdb for special in body.special if special.area in self.areas]
@@ -91,9 +92,11 @@ class Rules:
 
     def admit(self, at_ms: int, length_ms: int, aired: Aired) -> Admission:
         """Whether a bulletin of a length may begin at an instant, and until when it may sound at the most."""
-        if why := self.why_quiet(at_ms):
-            return Admission(None, why)
-        until_ms = self.open_until(at_ms) or at_ms
+        until_ms = self.open_until(at_ms)
+        if until_ms is None or self.body.maintenance:
+            if why := self.why_quiet(at_ms):
+                return Admission(None, why)
+            until_ms = until_ms or at_ms
         past = "its hours end"
         joins = aired.joins(at_ms)
         if not joins and self.body.sessions_a_day is not None and self._sessions(aired, at_ms) >= self.body.sessions_a_day:
@@ -113,12 +116,16 @@ class Rules:
 
     def day_of(self, at_ms: int) -> int:
         """The local day of an instant, as a number."""
-        return local(at_ms, self._tz).toordinal()
+        if not self._day_from_ms <= at_ms < self._day_to_ms:
+            midnight = local(at_ms, self._tz).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+            self._day_from_ms, self._day_to_ms = _ms(midnight), _ms(midnight + timedelta(days=1))
+            self._day = midnight.toordinal()
+        return self._day
 
     def heard(self, aired: Aired, begun_ms: int, ended_ms: int) -> Aired:
         """The same after something more was heard."""
         if aired.joins(begun_ms):
-            return structs.replace(aired, ended_ms=max(aired.ended_ms or 0, ended_ms))
+            return Aired(aired.day, aired.sessions, aired.begun_ms, max(aired.ended_ms or 0, ended_ms))
         return Aired(self.day_of(begun_ms), self._sessions(aired, begun_ms) + 1, begun_ms, ended_ms)
 
     def clock_face(self, at_ms: int) -> str:

@@ -10,7 +10,7 @@ from protocol.documents import Station, StationBody
 from protocol.errors import Malformed
 from protocol.hours import NO_RULES, Admission, Aired, Rules
 from protocol.orders import ExerciseStart
-from protocol.programme import LONGEST_GRACE_MS, Order, grace_ms, interrupts, length_ms, rank, written_order
+from protocol.programme import LATE, LONGEST_GRACE_MS, Order, grace_ms, interrupts, length_ms, rank, written_order
 from protocol.reports import PlayRecord
 from protocol.rules import lifts
 from protocol.seen import Slot
@@ -219,7 +219,7 @@ def _expand(turn: Turn, slot: Slot, stored: Stored, programme: Programme) -> lis
 def _cannot(turn: Turn, due: Due) -> str | None:
     """Why an item may not begin now, or None."""
     if turn.now.wall_ms > due.until_ms:
-        return "late: its grace is over"
+        return LATE
     return why_silent(turn, due.key[1], max(due.planned_ms, turn.now.wall_ms))
 
 
