@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from protocol.documents import StationBody
+from protocol.documents import Station, StationBody
 from protocol.recurrence import DAY_MS, WEEKDAYS, local, zone
 
 SESSION_GAP_MS: Final = 300_000
@@ -23,7 +23,7 @@ NO_RULES: Final = "no operating rules: without hours only emergencies sound"
 QUIET: Final = "quiet hours"
 
 
-class Aired(Struct, frozen=True):
+class Aired(Struct, frozen=True, gc=False):
     """What counts towards sessions: the day of the newest one, how many began on it, its own begin and the last sound's end."""
 
     day: int = 0
@@ -36,11 +36,32 @@ class Aired(Struct, frozen=True):
         return self.ended_ms is not None and self.begun_ms - SESSION_GAP_MS <= at_ms <= self.ended_ms + SESSION_GAP_MS
 
 
-class Admission(Struct, frozen=True):
+class Admission(Struct, frozen=True, gc=False):
     """Until when (UTC ms) a bulletin may sound; or why it may not begin."""
 
     until_ms: int | None
     why: str = ""
+
+
+class StationHeld(Struct, frozen=True):
+    """A station's rules somewhere: in a node's memory, or in the controller's."""
+
+    digest: str
+    station: Station
+
+
+def station_of(held: Iterable[StationHeld], placed: str, chain: Iterable[str]) -> Station | None:
+    """Whose rules hold on a node: those of its placement's station, else of the narrowest area of its chain that has any.
+
+    Of several for one area the newest. `chain` goes from the widest area down to the node.
+    """
+    found: dict[str, StationHeld] = {}
+    for each in held:
+        known = found.get(each.station.subject)
+        if known is None or (each.station.seq, each.digest) > (known.station.seq, known.digest):
+            found[each.station.subject] = each
+    wanted = [placed, *reversed(list(chain))]
+    return next((found[area].station for area in wanted if area in found), None)
 
 
 class Rules:

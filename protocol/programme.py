@@ -90,7 +90,7 @@ def interrupts(new: Item, sounding: Item) -> bool:
 # --- a timetable ahead ---
 
 
-class Planned(Struct, frozen=True, kw_only=True):
+class Planned(Struct, frozen=True, kw_only=True, gc=False):
     """One occurrence on one node."""
 
     item: Item
@@ -103,7 +103,7 @@ class Planned(Struct, frozen=True, kw_only=True):
 Outcome = Literal["plays", "late", "cut", "interrupted", "skipped"]
 
 
-class Line(Struct, frozen=True, kw_only=True):
+class Line(Struct, frozen=True, kw_only=True, gc=False):
     """What becomes of an occurrence if nothing unplanned happens. `because` is the bulletin that it waited or gave way for."""
 
     planned: Planned
@@ -114,14 +114,14 @@ class Line(Struct, frozen=True, kw_only=True):
     because: Planned | None = None
 
 
-class _Waiting(Struct):
+class _Waiting(Struct, gc=False):
     planned: Planned
     until_ms: int
     left_ms: int
     because: Planned | None = None
 
 
-class _Sounding(Struct, frozen=True):
+class _Sounding(Struct, frozen=True, gc=False):
     waiting: _Waiting
     begins_ms: int
     ends_ms: int
@@ -134,7 +134,7 @@ class _Day:
     def __init__(self, rules: Rules | None, order: Order, aired: Aired) -> None:
         self._rules = rules
         self._order = order
-        self._lengths: dict[int, int] = {}
+        self._lengths: dict[int, tuple[int, int]] = {}
         self.aired = aired
         self.sounding: _Sounding | None = None
         self.waiting: list[_Waiting] = []
@@ -143,10 +143,10 @@ class _Day:
     def comes(self, planned: Planned) -> None:
         """Its time has come."""
         item = planned.item
-        sounds_ms = self._lengths.get(id(item))
-        if sounds_ms is None:
-            sounds_ms = self._lengths[id(item)] = length_ms(item)
-        self.waiting.append(_Waiting(planned, planned.planned_ms + grace_ms(item), sounds_ms))
+        known = self._lengths.get(id(item))
+        if known is None:
+            known = self._lengths[id(item)] = (grace_ms(item), length_ms(item))
+        self.waiting.append(_Waiting(planned, planned.planned_ms + known[0], known[1]))
 
     def settle(self, now_ms: int) -> None:
         """Let what should sound now sound."""

@@ -32,7 +32,7 @@ _LOCAL: Final = re.compile(r"[0-9]{8}T[0-9]{6}")
 _COUNTED_DAY: Final = re.compile(r"[+-]?[1-5](MO|TU|WE|TH|FR|SA|SU)")
 
 
-class Occurrence(Struct, frozen=True, order=True):
+class Occurrence(Struct, frozen=True, order=True, gc=False):
     """One planned play: when, of which item of which document."""
 
     planned_ms: int
