@@ -7,7 +7,7 @@ docs/what-plays-when.md says the rules in words.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from protocol.bulletins import Item, Media, Programme, Variant
 from protocol.emergency import speech_ms

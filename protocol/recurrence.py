@@ -241,9 +241,7 @@ def _instants(item: Item, programme: Programme, begin_ms: int, end_ms: int) -> I
             yield planned_ms
 
 
-def _from_days(
-    item: Item, programme: Programme, begin_ms: int, first: datetime, last: datetime, tz: ZoneInfo
-) -> Iterator[int]:
+def _from_days(item: Item, programme: Programme, begin_ms: int, first: datetime, last: datetime, tz: ZoneInfo) -> Iterator[int]:
     """What a rule names from one local day to another, in UTC ms."""
     start, split = _start_of(item, programme, begin_ms - DAY_MS), _split(item.rrule)
     if split is None:
