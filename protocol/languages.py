@@ -1,8 +1,8 @@
 """The languages that a bulletin may name, with their Vietnamese and English names.
 
-Tags are BCP 47 (the IANA language subtag registry), for these languages the codes of ISO 639-3. The peoples' names are those of the
-list of ethnic groups of Viet Nam (Quyết định 121-TCTK/PPCĐ, 02/3/1979). A tag outside of this table is refused at publishing, because
-a slip ("jr", "gl") would otherwise be a language that no listener and no report knows; nodes play whatever was signed.
+Tags are BCP 47 (the IANA language subtag registry), for these languages the codes of ISO 639-3. The peoples' names are those of
+the list of ethnic groups of Viet Nam (Quyết định 121-TCTK/PPCĐ, 02/3/1979). A tag outside of this table is refused at publishing,
+because a slip ("jr", "gl") would be a language that no listener and no report knows; nodes play whatever was signed.
 """
 
 from typing import Final

@@ -182,9 +182,9 @@ def _why(line: Line) -> words.Said:
     match line.outcome:
         case "skipped":
             waited = bool(other) and line.why == LATE
-            return (
-                (f"đã chờ «{other}» quá lâu", f"waited too long for “{other}”") if waited else (words.why(line.why)[1], line.why)
-            )
+            if waited:
+                return f"đã chờ «{other}» quá lâu", f"waited too long for “{other}”"
+            return words.why(line.why)[1], line.why
         case "late":
             return f"chờ «{other}»", f"waits for “{other}”"
         case "interrupted":

@@ -12,7 +12,7 @@ Outcome = Literal["plays", "late", "cut", "interrupted", "skipped", "shown"]
 
 
 class PlanLine(Struct, frozen=True, kw_only=True):
-    """One occurrence on a group of nodes. `why_vi` and `why_en` say what is not as planned; `because` is another bulletin's title."""
+    """One occurrence on a group of nodes. `why_*` says what is not as planned; `because` is another's title."""
 
     planned_ms: int
     begins_ms: int | None

@@ -1,7 +1,7 @@
 """What somebody should know of a timetable before it is signed: each finding one sentence in two languages. Pure.
 
-Errors are what will not be heard as written, or at an hour that somebody must have meant; warnings are heard otherwise than written;
-notes are for information.
+Errors are what will not be heard as written, or at an hour that somebody must have meant; warnings are heard otherwise than
+written; notes are for information.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,8 +19,8 @@ from protocol.programme import Line, Planned, grace_ms, length_ms
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: Final[tuple[Severity, ...]] = ("error", "warning", "note")
 EARLY_MIN: Final = 5 * 60
-"""A first sound of a day before 05:00 is asked about. Trung Lộc, 5 December 2025: loudspeakers woke a commune at 03:15, because the
-time of a relay was set wrong after a storm repair."""
+"""A first sound of a day before 05:00 is asked about. Trung Lộc, 5 December 2025: loudspeakers woke a commune at 03:15, because
+the time of a relay was set wrong after a storm repair."""
 OF_CODE: Final[dict[str, Severity]] = {
     "late": "warning",
     "interrupted": "warning",

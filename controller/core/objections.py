@@ -1,4 +1,4 @@
-"""What only makes sense at publishing: a programme that cannot be meant is refused in one sentence, before and after it is signed. Pure."""
+"""What only makes sense at publishing: a programme that cannot be meant is refused in one sentence, signed or not yet. Pure."""
 
 from collections.abc import Iterator
 from datetime import datetime

@@ -19,7 +19,7 @@ from protocol.recurrence import Calendar
 from protocol.seen import Slot
 
 LEAD_IN_MS: Final = 6 * 3_600_000
-"""Laying out begins this much earlier: a relay of six hours (the longest, protocol.shape) may still sound at the first instant."""
+"""Laying out begins this much earlier: a relay of six hours (protocol.shape's longest) may still sound at the first."""
 
 DRAFT: Final = "draft"
 """Stands where a digest would: nothing is signed yet."""
