@@ -26,11 +26,12 @@ OF_CODE: Final[dict[str, Severity]] = {
     "interrupted": "warning",
     "maintenance": "warning",
     "grant-ends": "warning",
+    "no-rules": "warning",
     "silent-days": "note",
     "ends": "note",
     "no-nodes": "note",
 }
-"""Every other code is an error."""
+"""Every other code is an error. Without rules nothing sounds, but the programme may well be signed before them."""
 
 
 class Finding(Struct, frozen=True, kw_only=True):
