@@ -149,12 +149,13 @@ def local(at_ms: int) -> datetime:
 
 def stamp(at_ms: int) -> str:
     """Time and date, as 03:15 05/12/2025."""
-    return f"{local(at_ms):%H:%M %d/%m/%Y}"
+    return f"{clock(at_ms)} {local(at_ms):%d/%m/%Y}"
 
 
 def clock(at_ms: int) -> str:
-    """The time of day, as 03:15."""
-    return f"{local(at_ms):%H:%M}"
+    """The time of day, as 03:15, or 03:15:20 when it is not a whole minute."""
+    at = local(at_ms)
+    return f"{at:%H:%M:%S}" if at.second else f"{at:%H:%M}"
 
 
 def written(day: date) -> str:

@@ -120,7 +120,7 @@ def _with_count(said: words.Said, times: int, nodes: int, of_nodes: int) -> word
 
 
 def findings(laid: Sequence[Laid], around: Surroundings) -> list[Finding]:
-    """Everything to know of some sites' timetables, worst first."""
+    """Everything to know of some sites' timetables from now on, worst first."""
     gathered = _Gathered(sum(len(each.site.nodes) for each in laid))
     for each in laid:
         nodes = each.site.nodes
@@ -129,7 +129,7 @@ def findings(laid: Sequence[Laid], around: Surroundings) -> list[Finding]:
         else:
             rules = Rules(each.site.station.body, each.site.areas) if each.site.station is not None else None
             for line in each.lines:
-                if line.outcome != "plays":
+                if line.outcome != "plays" and line.planned.planned_ms >= around.now_ms:
                     _of_line(gathered, line, nodes, rules)
         _first_sounds(gathered, each, around)
         for spell in each.site.spells:
@@ -202,7 +202,7 @@ def _first_sounds(gathered: _Gathered, laid: Laid, around: Surroundings) -> None
     today = words.local(around.now_ms).date()
     for day, line in firsts.items():
         began = words.local(line.begins_ms or 0)
-        if began.hour * 60 + began.minute < EARLY_MIN:
+        if began.hour * 60 + began.minute < EARLY_MIN and began.timestamp() * 1_000 >= around.now_ms:
             vi, en = words.day_words(day, today)
             planned = line.planned
             about = (planned.digest, planned.item.id, f"{began:%H:%M}")

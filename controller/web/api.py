@@ -13,22 +13,7 @@ from litestar.response import Stream
 from litestar.types import ControllerRouterHandler
 from msgspec import Meta, Struct
 
-from controller.actions import (
-    areas,
-    audit,
-    documents,
-    emergencies,
-    media,
-    nodes,
-    orders,
-    people,
-    plays,
-    preview,
-    refusals,
-    status,
-    views,
-)
-from controller.actions.preview_views import PreviewRequest
+from controller.actions import areas, audit, documents, emergencies, media, nodes, orders, people, plays, refusals, status, views
 from controller.errors import Refused
 from controller.parts import Actor, Parts
 
@@ -193,20 +178,6 @@ async def post_document(request: Asked) -> Response[bytes]:
 async def post_root(request: Asked, digest: str) -> Response[bytes]:
     """Pin the first root."""
     return _json(await documents.pin_root(_parts(request), _who(request), await request.body(), digest))
-
-
-@get("/v1/preview")
-async def get_preview(
-    request: Asked, area: str, days: int = 7, from_ms: int | None = None, node: str | None = None
-) -> Response[bytes]:
-    """What will sound in an area."""
-    return _json(await preview.area(_parts(request), area, days, from_ms, node))
-
-
-@post("/v1/preview")
-async def post_preview(request: Asked) -> Response[bytes]:
-    """The same as if a draft were published."""
-    return _json(await preview.draft(_parts(request), await _body(request, PreviewRequest)))
 
 
 @get("/v1/orders/context")
@@ -376,8 +347,6 @@ routes: Final[list[ControllerRouterHandler]] = [
     get_document,
     post_document,
     post_root,
-    get_preview,
-    post_preview,
     get_order_context,
     get_order,
     post_order,

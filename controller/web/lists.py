@@ -19,6 +19,7 @@ from controller.web.frame import page
 from controller.web.render import joined
 from controller.web.texts import Tongue, say
 from controller.web.visitor import parts_of, visitor_of
+from protocol import languages
 from protocol.bulletins import Item, Programme
 from protocol.recurrence import occurrences
 
@@ -156,5 +157,4 @@ def _lines(programme: Programme, digest: str, parts: Parts, tongue: Tongue) -> t
 
 
 def _langs(item: Item, tongue: Tongue) -> tuple[str, ...]:
-    known = {"vi", "jra", "bdq", "rad", "en"}
-    return tuple(say(f"lang.{one.lang}", tongue) if one.lang in known else one.lang for one in item.variants)
+    return tuple(languages.name_of(one.lang, english=tongue == "en") for one in item.variants)
