@@ -118,10 +118,8 @@ def publish(
     if yes and not accept_findings:
         previewing.refuse_unseen(found)
     errors = sum(each.severity == "error" for each in found)
-    ask(
-        f"{errors} errors found. Publish this {document.kind} all the same?" if errors else f"Publish this {document.kind}?",
-        yes=yes,
-    )
+    publishes = f"Publish this {document.kind}"
+    ask(f"{errors} errors were found. {publishes} all the same?" if errors else f"{publishes}?", yes=yes)
     taken = link.post_sealed("/v1/documents", _signed(folder, document, hands), Taken)
     if as_json:
         print_json({"published": True, "digest": taken.digest, "changes": changes, "findings": found})
