@@ -148,10 +148,13 @@ class _Day:
             known = self._lengths[id(item)] = (grace_ms(item), length_ms(item))
         self.waiting.append(_Waiting(planned, planned.planned_ms + known[0], known[1]))
 
+    def falls_silent(self) -> None:
+        """What sounds comes to its end."""
+        if self.sounding is not None:
+            self._end(self.sounding, self.sounding.ends_ms, "cut" if self.sounding.cut else None)
+
     def settle(self, now_ms: int) -> None:
         """Let what should sound now sound."""
-        if self.sounding is not None and self.sounding.ends_ms <= now_ms:
-            self._end(self.sounding, self.sounding.ends_ms, "cut" if self.sounding.cut else None)
         for waiting in [each for each in self.waiting if each.until_ms < now_ms]:
             self._skip(waiting, LATE)
         while self.waiting:
@@ -219,8 +222,11 @@ def lay_out(planned: Sequence[Planned], rules: Rules | None, order: Order, aired
     number, last = 0, len(coming)
     while number < last or day.sounding is not None:
         now_ms = coming[number].planned_ms if number < last else None
-        if day.sounding is not None and (now_ms is None or day.sounding.ends_ms < now_ms):
+        if day.sounding is not None and (now_ms is None or day.sounding.ends_ms <= now_ms):
             now_ms = day.sounding.ends_ms
+            day.falls_silent()
+            if not day.waiting:
+                continue
         if now_ms is None:
             break
         while number < last and coming[number].planned_ms <= now_ms:

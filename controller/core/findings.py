@@ -127,10 +127,9 @@ def findings(laid: Sequence[Laid], around: Surroundings) -> list[Finding]:
         if each.site.station is None and each.lines:
             gathered.add("no-rules", (), each.lines[0].planned.planned_ms, nodes)
         else:
-            rules = Rules(each.site.station.body, each.site.areas) if each.site.station is not None else None
             for line in each.lines:
                 if line.outcome != "plays" and line.planned.planned_ms >= around.now_ms:
-                    _of_line(gathered, line, nodes, rules)
+                    _of_line(gathered, line, nodes, each.rules)
         _first_sounds(gathered, each, around)
         for spell in each.site.spells:
             _of_document(gathered, spell, each, around)
@@ -196,9 +195,12 @@ def _limit(line: Line, rules: Rules | None) -> words.Said:
 def _first_sounds(gathered: _Gathered, laid: Laid, around: Surroundings) -> None:
     """A first sound of a day that is early, and days without any."""
     firsts: dict[date, Line] = {}
+    from_ms = around.from_ms
     for line in laid.lines:
-        if line.begins_ms is not None and around.from_ms <= line.begins_ms:
-            firsts.setdefault(words.local(line.begins_ms).date(), line)
+        if line.begins_ms is not None and from_ms <= line.begins_ms:
+            midnight = words.local(line.begins_ms).replace(hour=0, minute=0, second=0, microsecond=0)
+            firsts[midnight.date()] = line
+            from_ms = round((midnight + timedelta(days=1)).timestamp() * 1_000)
     today = words.local(around.now_ms).date()
     for day, line in firsts.items():
         began = words.local(line.begins_ms or 0)

@@ -51,6 +51,7 @@ class Laid(Struct, frozen=True):
     site: Site
     lines: tuple[Line, ...]
     shown: tuple[Planned, ...]
+    rules: Rules | None
     unreadable: tuple[str, ...] = ()
 
 
@@ -173,7 +174,7 @@ def _lay_out_one(site: Site, from_ms: int, to_ms: int, planned: dict[tuple[str, 
     order = written_order((spell.programme for spell in reversed(site.spells)), site.placed)
     lines = lay_out(sounds, rules, order)
     kept = tuple(line for line in lines if line.planned.planned_ms >= from_ms or (line.ends_ms or 0) > from_ms)
-    return Laid(site, kept, tuple(each for each in shown if each.planned_ms >= from_ms), tuple(unreadable))
+    return Laid(site, kept, tuple(each for each in shown if each.planned_ms >= from_ms), rules, tuple(unreadable))
 
 
 def _expand(spell: Spell, from_ms: int, to_ms: int) -> list[Planned] | None:
