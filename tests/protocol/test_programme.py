@@ -76,3 +76,11 @@ def test_repeats_and_their_gaps_count_in_the_length():
 
 def test_without_rules_nothing_is_laid_out_as_heard():
     assert told(planned(bulletin("tin")), rules=None) == ["tin skipped ---"]
+
+
+def test_a_line_names_the_bulletin_that_it_waited_or_gave_way_for():
+    first, second = planned(bulletin("mot", 6)), planned(bulletin("hai", grace_s=600), 1, authority="52")
+    lines = {line.planned.item.id: line.because for line in lay_out([first, second], RULES, {})}
+    assert lines == {"mot": None, "hai": first}
+    urgent = planned(bulletin("gap", class_="priority"), 1)
+    assert lay_out([first, urgent], RULES, {})[0].because is urgent
