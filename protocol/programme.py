@@ -22,7 +22,9 @@ LATE_MS: Final = 1_000
 LATE: Final = "late: its grace is over"
 Order = Mapping[tuple[str, str], int]
 """The commune's written order: (authority, item id) -> place, 0 first."""
-Rank = tuple[int, int, int, int, int]
+Rank = tuple[int, int, int, int, int, int]
+LONGEST_NAME: Final = 97
+"""Bytes of an authority, a space and an item's id."""
 
 
 # --- one bulletin ---
@@ -75,11 +77,13 @@ def written_order(programmes: Iterable[Programme], commune: str) -> Order:
 def rank(item: Item, authority: str, planned_ms: int, order: Order) -> Rank:
     """Which of several bulletins that wait goes first: the highest.
 
-    By class; then what the commune's written order names, as it says; then by issuing level; then the earlier planned.
+    By class; then what the commune's written order names, as it says; then by issuing level; then the earlier planned; and of
+    equals by their names, since what waits may be found anew at any moment and every node and the preview must choose alike.
     """
     place = order.get((authority, item.id))
     named, first = (0, 0) if place is None else (1, -place)
-    return CLASS_RANK[item.class_], named, first, LEVEL_RANK[item.level], -planned_ms
+    name = int.from_bytes(f"{authority} {item.id}".encode().ljust(LONGEST_NAME, b"\0"), "big")
+    return CLASS_RANK[item.class_], named, first, LEVEL_RANK[item.level], -planned_ms, -name
 
 
 def interrupts(new: Item, sounding: Item) -> bool:
@@ -162,7 +166,7 @@ class _Day:
             if self.sounding is not None and not interrupts(first.planned.item, self.sounding.waiting.planned.item):
                 self._wait_for(self.sounding.waiting.planned)
                 return
-            admission = Admission(None, NO_RULES) if self._rules is None else self._rules.admit(now_ms, first.left_ms, self.aired)
+            admission = self._admit(now_ms, first)
             if admission.until_ms is None:
                 self._skip(first, admission.why)
                 continue
@@ -172,6 +176,14 @@ class _Day:
             whole_ms = now_ms + first.left_ms
             cut = admission.until_ms < whole_ms
             self.sounding = _Sounding(first, now_ms, admission.until_ms if cut else whole_ms, cut)
+
+    def _admit(self, now_ms: int, waiting: _Waiting) -> Admission:
+        """What sounds at this moment counts towards its session, as on the node: who interrupts it goes on with that session."""
+        if self._rules is None:
+            return Admission(None, NO_RULES)
+        sounding = self.sounding
+        aired = self.aired if sounding is None else self._rules.heard(self.aired, sounding.begins_ms, now_ms)
+        return self._rules.admit(now_ms, waiting.left_ms, aired)
 
     def _rank(self, waiting: _Waiting) -> Rank:
         planned = waiting.planned

@@ -114,7 +114,7 @@ def _of_order(world: World, programme: Programme) -> Iterator[Finding]:
     """The written order names bulletins of this programme, or of one in force anywhere."""
     if not programme.body.order:
         return
-    standing = (held.document for held in world.standing.values())
+    standing = [held.document for held in tuple(world.standing.values())]  # a copy: the loop may add to it meanwhile
     held = [document for document in standing if isinstance(document, Programme) and not _replaced(document, programme)]
     named = {(each.authority, item.id) for each in (*held, programme) for item in each.body.items}
     for ref in programme.body.order:
