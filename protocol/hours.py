@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
-from protocol.documents import StationBody
+from protocol.documents import Station, StationBody
 from protocol.recurrence import DAY_MS, WEEKDAYS, local, zone
 
 SESSION_GAP_MS: Final = 300_000
@@ -23,7 +23,7 @@ NO_RULES: Final = "no operating rules: without hours only emergencies sound"
 QUIET: Final = "quiet hours"
 
 
-class Aired(Struct, frozen=True):
+class Aired(Struct, frozen=True, gc=False):
     """What counts towards sessions: the day of the newest one, how many began on it, its own begin and the last sound's end."""
 
     day: int = 0
@@ -36,11 +36,32 @@ class Aired(Struct, frozen=True):
         return self.ended_ms is not None and self.begun_ms - SESSION_GAP_MS <= at_ms <= self.ended_ms + SESSION_GAP_MS
 
 
-class Admission(Struct, frozen=True):
+class Admission(Struct, frozen=True, gc=False):
     """Until when (UTC ms) a bulletin may sound; or why it may not begin."""
 
     until_ms: int | None
     why: str = ""
+
+
+class StationHeld(Struct, frozen=True):
+    """A station's rules somewhere: in a node's memory, or in the controller's."""
+
+    digest: str
+    station: Station
+
+
+def station_of(held: Iterable[StationHeld], placed: str, chain: Iterable[str]) -> Station | None:
+    """Whose rules hold on a node: those of its placement's station, else of the narrowest area of its chain that has any.
+
+    Of several for one area the newest. `chain` goes from the widest area down to the node.
+    """
+    found: dict[str, StationHeld] = {}
+    for each in held:
+        known = found.get(each.station.subject)
+        if known is None or (each.station.seq, each.digest) > (known.station.seq, known.digest):
+            found[each.station.subject] = each
+    wanted = [placed, *reversed(list(chain))]
+    return next((found[area].station for area in wanted if area in found), None)
 
 
 class Rules:
@@ -51,6 +72,7 @@ class Rules:
         self.areas = frozenset(areas)
         self._tz = zone(body.tz)
         self._from_ms = self._to_ms = 0
+        self._day = self._day_from_ms = self._day_to_ms = 0
         self._opens: list[int] = []
         self._closes: list[int] = []
         lower = [special.volume_cdb for special in body.special if special.area in self.areas]
@@ -91,9 +113,11 @@ class Rules:
 
     def admit(self, at_ms: int, length_ms: int, aired: Aired) -> Admission:
         """Whether a bulletin of a length may begin at an instant, and until when it may sound at the most."""
-        if why := self.why_quiet(at_ms):
-            return Admission(None, why)
-        until_ms = self.open_until(at_ms) or at_ms
+        until_ms = self.open_until(at_ms)
+        if until_ms is None or self.body.maintenance:
+            if why := self.why_quiet(at_ms):
+                return Admission(None, why)
+            until_ms = until_ms or at_ms
         past = "its hours end"
         joins = aired.joins(at_ms)
         if not joins and self.body.sessions_a_day is not None and self._sessions(aired, at_ms) >= self.body.sessions_a_day:
@@ -113,12 +137,16 @@ class Rules:
 
     def day_of(self, at_ms: int) -> int:
         """The local day of an instant, as a number."""
-        return local(at_ms, self._tz).toordinal()
+        if not self._day_from_ms <= at_ms < self._day_to_ms:
+            midnight = local(at_ms, self._tz).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+            self._day_from_ms, self._day_to_ms = _ms(midnight), _ms(midnight + timedelta(days=1))
+            self._day = midnight.toordinal()
+        return self._day
 
     def heard(self, aired: Aired, begun_ms: int, ended_ms: int) -> Aired:
         """The same after something more was heard."""
         if aired.joins(begun_ms):
-            return structs.replace(aired, ended_ms=max(aired.ended_ms or 0, ended_ms))
+            return Aired(aired.day, aired.sessions, aired.begun_ms, max(aired.ended_ms or 0, ended_ms))
         return Aired(self.day_of(begun_ms), self._sessions(aired, begun_ms) + 1, begun_ms, ended_ms)
 
     def clock_face(self, at_ms: int) -> str:

@@ -7,7 +7,7 @@ docs/what-plays-when.md says the rules in words.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from protocol.bulletins import Item, Media, Programme, Variant
 from protocol.emergency import speech_ms
@@ -19,9 +19,12 @@ VARIANT_GAP_MS: Final = 500
 LONGEST_GRACE_MS: Final = 3_600_000
 LATE_MS: Final = 1_000
 """A bulletin that begins no later than this is on time."""
+LATE: Final = "late: its grace is over"
 Order = Mapping[tuple[str, str], int]
 """The commune's written order: (authority, item id) -> place, 0 first."""
-Rank = tuple[int, int, int, int, int]
+Rank = tuple[int, int, int, int, int, int]
+LONGEST_NAME: Final = 97
+"""Bytes of an authority, a space and an item's id."""
 
 
 # --- one bulletin ---
@@ -74,11 +77,13 @@ def written_order(programmes: Iterable[Programme], commune: str) -> Order:
 def rank(item: Item, authority: str, planned_ms: int, order: Order) -> Rank:
     """Which of several bulletins that wait goes first: the highest.
 
-    By class; then what the commune's written order names, as it says; then by issuing level; then the earlier planned.
+    By class; then what the commune's written order names, as it says; then by issuing level; then the earlier planned; and of
+    equals by their names, since what waits may be found anew at any moment and every node and the preview must choose alike.
     """
     place = order.get((authority, item.id))
     named, first = (0, 0) if place is None else (1, -place)
-    return CLASS_RANK[item.class_], named, first, LEVEL_RANK[item.level], -planned_ms
+    name = int.from_bytes(f"{authority} {item.id}".encode().ljust(LONGEST_NAME, b"\0"), "big")
+    return CLASS_RANK[item.class_], named, first, LEVEL_RANK[item.level], -planned_ms, -name
 
 
 def interrupts(new: Item, sounding: Item) -> bool:
@@ -89,7 +94,7 @@ def interrupts(new: Item, sounding: Item) -> bool:
 # --- a timetable ahead ---
 
 
-class Planned(Struct, frozen=True, kw_only=True):
+class Planned(Struct, frozen=True, kw_only=True, gc=False):
     """One occurrence on one node."""
 
     item: Item
@@ -102,25 +107,25 @@ class Planned(Struct, frozen=True, kw_only=True):
 Outcome = Literal["plays", "late", "cut", "interrupted", "skipped"]
 
 
-class Line(Struct, frozen=True, kw_only=True):
-    """What becomes of an occurrence if nothing unplanned happens. `because` names the bulletin that it waited or gave way for."""
+class Line(Struct, frozen=True, kw_only=True, gc=False):
+    """What becomes of an occurrence if nothing unplanned happens. `because` is the bulletin that it waited or gave way for."""
 
     planned: Planned
     outcome: Outcome
     begins_ms: int | None = None
     ends_ms: int | None = None
     why: str = ""
-    because: str = ""
+    because: Planned | None = None
 
 
-class _Waiting(Struct, frozen=True):
+class _Waiting(Struct, gc=False):
     planned: Planned
     until_ms: int
     left_ms: int
-    because: str = ""
+    because: Planned | None = None
 
 
-class _Sounding(Struct, frozen=True):
+class _Sounding(Struct, frozen=True, gc=False):
     waiting: _Waiting
     begins_ms: int
     ends_ms: int
@@ -133,6 +138,7 @@ class _Day:
     def __init__(self, rules: Rules | None, order: Order, aired: Aired) -> None:
         self._rules = rules
         self._order = order
+        self._lengths: dict[int, tuple[int, int]] = {}
         self.aired = aired
         self.sounding: _Sounding | None = None
         self.waiting: list[_Waiting] = []
@@ -141,41 +147,58 @@ class _Day:
     def comes(self, planned: Planned) -> None:
         """Its time has come."""
         item = planned.item
-        self.waiting.append(_Waiting(planned, planned.planned_ms + grace_ms(item), length_ms(item)))
+        known = self._lengths.get(id(item))
+        if known is None:
+            known = self._lengths[id(item)] = (grace_ms(item), length_ms(item))
+        self.waiting.append(_Waiting(planned, planned.planned_ms + known[0], known[1]))
+
+    def falls_silent(self) -> None:
+        """What sounds comes to its end."""
+        if self.sounding is not None:
+            self._end(self.sounding, self.sounding.ends_ms, "cut" if self.sounding.cut else None)
 
     def settle(self, now_ms: int) -> None:
         """Let what should sound now sound."""
-        if self.sounding is not None and self.sounding.ends_ms <= now_ms:
-            self._end(self.sounding, self.sounding.ends_ms, "cut" if self.sounding.cut else None)
         for waiting in [each for each in self.waiting if each.until_ms < now_ms]:
-            self._skip(waiting, "late: its grace is over")
+            self._skip(waiting, LATE)
         while self.waiting:
-            first = max(self.waiting, key=self._rank)
+            first = self.waiting[0] if len(self.waiting) == 1 else max(self.waiting, key=self._rank)
             if self.sounding is not None and not interrupts(first.planned.item, self.sounding.waiting.planned.item):
-                self._wait_for(self.sounding.waiting.planned.item.id)
+                self._wait_for(self.sounding.waiting.planned)
                 return
-            admission = Admission(None, NO_RULES) if self._rules is None else self._rules.admit(now_ms, first.left_ms, self.aired)
+            admission = self._admit(now_ms, first)
             if admission.until_ms is None:
                 self._skip(first, admission.why)
                 continue
             if self.sounding is not None:
-                self._interrupt(self.sounding, now_ms, first.planned.item.id)
+                self._interrupt(self.sounding, now_ms, first.planned)
             self.waiting.remove(first)
-            ends_ms = min(now_ms + first.left_ms, admission.until_ms)
-            self.sounding = _Sounding(first, now_ms, ends_ms, cut=ends_ms < now_ms + first.left_ms)
+            whole_ms = now_ms + first.left_ms
+            cut = admission.until_ms < whole_ms
+            self.sounding = _Sounding(first, now_ms, admission.until_ms if cut else whole_ms, cut)
+
+    def _admit(self, now_ms: int, waiting: _Waiting) -> Admission:
+        """What sounds at this moment counts towards its session, as on the node: who interrupts it goes on with that session."""
+        if self._rules is None:
+            return Admission(None, NO_RULES)
+        sounding = self.sounding
+        aired = self.aired if sounding is None else self._rules.heard(self.aired, sounding.begins_ms, now_ms)
+        return self._rules.admit(now_ms, waiting.left_ms, aired)
 
     def _rank(self, waiting: _Waiting) -> Rank:
         planned = waiting.planned
         return rank(planned.item, planned.authority, planned.planned_ms, self._order)
 
-    def _wait_for(self, item_id: str) -> None:
-        self.waiting = [each if each.because else structs.replace(each, because=item_id) for each in self.waiting]
+    def _wait_for(self, other: Planned) -> None:
+        for each in self.waiting:
+            if each.because is None:
+                each.because = other
 
     def _skip(self, waiting: _Waiting, why: str) -> None:
         self.waiting.remove(waiting)
         self.lines.append(Line(planned=waiting.planned, outcome="skipped", why=why, because=waiting.because))
 
-    def _end(self, sounding: _Sounding, now_ms: int, outcome: Outcome | None, because: str = "") -> None:
+    def _end(self, sounding: _Sounding, now_ms: int, outcome: Outcome | None, because: Planned | None = None) -> None:
         self.sounding = None
         if self._rules is not None:
             self.aired = self._rules.heard(self.aired, sounding.begins_ms, now_ms)
@@ -191,7 +214,7 @@ class _Day:
             )
         )
 
-    def _interrupt(self, sounding: _Sounding, now_ms: int, by: str) -> None:
+    def _interrupt(self, sounding: _Sounding, now_ms: int, by: Planned) -> None:
         self._end(sounding, now_ms, "interrupted", by)
         item, waiting = sounding.waiting.planned.item, sounding.waiting
         if item.on_interrupt == "drop":
@@ -208,11 +231,17 @@ def lay_out(planned: Sequence[Planned], rules: Rules | None, order: Order, aired
     """
     day = _Day(rules, order, aired or Aired())
     coming = sorted(planned, key=_time)
-    number = 0
-    while number < len(coming) or day.sounding is not None:
-        times = [coming[number].planned_ms] if number < len(coming) else []
-        now_ms = min([*times, day.sounding.ends_ms] if day.sounding is not None else times)
-        while number < len(coming) and coming[number].planned_ms <= now_ms:
+    number, last = 0, len(coming)
+    while number < last or day.sounding is not None:
+        now_ms = coming[number].planned_ms if number < last else None
+        if day.sounding is not None and (now_ms is None or day.sounding.ends_ms <= now_ms):
+            now_ms = day.sounding.ends_ms
+            day.falls_silent()
+            if not day.waiting:
+                continue
+        if now_ms is None:
+            break
+        while number < last and coming[number].planned_ms <= now_ms:
             day.comes(coming[number])
             number += 1
         day.settle(now_ms)

@@ -5,6 +5,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from functools import lru_cache
+from itertools import takewhile
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -25,12 +26,13 @@ CLOCK_CHANGE: Final = timedelta(hours=3)
 """More than any zone moves its clocks at once: local order and UTC order may differ by that much."""
 WEEKDAYS: Final = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 MAX_A_DAY: Final = 96
+CLOCK_PARTS: Final = ("BYHOUR", "BYMINUTE", "BYSECOND")
 _LOCAL: Final = re.compile(r"[0-9]{8}T[0-9]{6}")
 """dateutil reads UNTIL=1 as a day of the current month: two nodes would plan differently."""
 _COUNTED_DAY: Final = re.compile(r"[+-]?[1-5](MO|TU|WE|TH|FR|SA|SU)")
 
 
-class Occurrence(Struct, frozen=True, order=True):
+class Occurrence(Struct, frozen=True, order=True, gc=False):
     """One planned play: when, of which item of which document."""
 
     planned_ms: int
@@ -135,6 +137,40 @@ def _rule(text: str, start: datetime) -> rrule:
     return rule
 
 
+class _Split(Struct, frozen=True):
+    """A rule's days as a rule of their own, its times of day in ms, and the last instant (local) that it may name."""
+
+    days: str
+    times_ms: tuple[int, ...]
+    until: datetime | None
+
+
+@lru_cache(maxsize=4_096)
+def _split(text: str) -> _Split | None:
+    """Days and times apart, so that dateutil walks only over days, once for all rules of the same days; None with COUNT."""
+    parts = _checked(text)
+    if "COUNT" in parts:
+        return None
+    hours, minutes, seconds = (sorted(map(int, set(parts.get(name, "0").split(",")))) for name in CLOCK_PARTS)
+    times = sorted({3_600 * hour + 60 * minute + second for hour in hours for minute in minutes for second in seconds})
+    days = ";".join(f"{name}={value}" for name, value in sorted(parts.items()) if name not in (*CLOCK_PARTS, "UNTIL"))
+    until = datetime.strptime(parts["UNTIL"], "%Y%m%dT%H%M%S") if "UNTIL" in parts else None  # noqa: DTZ007  local, as rules are
+    return _Split(f"{days};BYHOUR=0;BYMINUTE=0", tuple(1_000 * time for time in times), until)
+
+
+@lru_cache(maxsize=4_096)
+def _days(days: str, start: datetime, last: datetime) -> tuple[datetime, ...]:
+    """Midnights (local) of a rule's days from its first one to `last`."""
+    return tuple(takewhile(last.__ge__, _rule(days, start)))
+
+
+@lru_cache(maxsize=4_096)
+def _begin_of(day: datetime, tz: ZoneInfo) -> tuple[int, bool]:
+    """A local midnight in UTC ms, and whether the clocks stand all through that day."""
+    begins, ends = day.replace(tzinfo=tz), (day + timedelta(days=1)).replace(tzinfo=tz)
+    return round(begins.timestamp() * 1000), begins.utcoffset() == ends.utcoffset()
+
+
 def _nearer(text: str, anchor: datetime, near: datetime) -> datetime:
     """A later day from which the same rule gives the same instants from `near` on: dateutil walks from its first day.
 
@@ -165,8 +201,8 @@ def _midnight(at_ms: int, tz: ZoneInfo) -> datetime:
     return local(at_ms, tz).replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
 
 
-def rule_of(item: Item, programme: Programme, near_ms: int | None = None) -> rrule:
-    """An item's rule, in naive local time, complete from `near_ms` on (None: from the document's first day).
+def _start_of(item: Item, programme: Programme, near_ms: int | None = None) -> datetime:
+    """The day from which an item's rule is walked, complete from `near_ms` on (None: from its first day).
 
     Raises Malformed naming the item.
     """
@@ -175,7 +211,7 @@ def rule_of(item: Item, programme: Programme, near_ms: int | None = None) -> rru
     try:
         anchor = _day(item.from_day) if item.from_day else first
         near = first if near_ms is None else max(first, _midnight(near_ms, tz))
-        return _rule(item.rrule, _nearer(item.rrule, anchor, near))
+        return _nearer(item.rrule, anchor, near)
     except Malformed as error:
         raise Malformed(f"item {item.id!r}: {error}") from error
 
@@ -190,19 +226,44 @@ def _day(text: str) -> datetime:
 def check(programme: Programme) -> None:
     """Refuse a programme with a rule that cannot be meant. Raises Malformed naming the item."""
     for item in programme.body.items:
-        rule_of(item, programme)
+        start = _start_of(item, programme)
+        try:
+            _rule(item.rrule, start)
+        except Malformed as error:
+            raise Malformed(f"item {item.id!r}: {error}") from error
 
 
 def _instants(item: Item, programme: Programme, begin_ms: int, end_ms: int) -> Iterator[int]:
     tz = zone(item.tz)
-    first = local(begin_ms, tz).replace(tzinfo=None) - CLOCK_CHANGE
-    last = local(end_ms, tz).replace(tzinfo=None) + CLOCK_CHANGE
-    for naive in rule_of(item, programme, begin_ms - DAY_MS).xafter(first, inc=True):
-        if naive > last:
-            break
-        planned_ms = round(naive.replace(tzinfo=tz).timestamp() * 1000)
+    first, last = _midnight(begin_ms, tz) - CLOCK_CHANGE, _midnight(end_ms, tz) + CLOCK_CHANGE
+    for planned_ms in _from_days(item, programme, begin_ms, first, last, tz):
         if begin_ms <= planned_ms < end_ms and planned_ms not in item.exdates_ms:
             yield planned_ms
+
+
+def _from_days(item: Item, programme: Programme, begin_ms: int, first: datetime, last: datetime, tz: ZoneInfo) -> Iterator[int]:
+    """What a rule names from one local day to another, in UTC ms."""
+    start, split = _start_of(item, programme, begin_ms - DAY_MS), _split(item.rrule)
+    if split is None:
+        for naive in _rule(item.rrule, start).xafter(first, inc=True):
+            if naive >= last + timedelta(days=1):
+                break
+            yield _utc_ms(naive, tz)
+        return
+    for day in _days(split.days, start, last):
+        if day < first - timedelta(days=1):
+            continue
+        midnight_ms, even = _begin_of(day, tz)
+        cut = split.until is not None and split.until < day + timedelta(days=1)
+        for time_ms in split.times_ms:
+            naive = day + timedelta(milliseconds=time_ms) if cut or not even else day
+            if cut and split.until is not None and naive > split.until:
+                return
+            yield midnight_ms + time_ms if even else _utc_ms(naive, tz)
+
+
+def _utc_ms(naive: datetime, tz: ZoneInfo) -> int:
+    return round(naive.replace(tzinfo=tz).timestamp() * 1000)
 
 
 def occurrences(programme: Programme, digest: str, from_ms: int, to_ms: int) -> Iterator[Occurrence]:

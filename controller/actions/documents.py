@@ -8,6 +8,7 @@ from msgspec import Struct, structs
 from controller.actions import orders
 from controller.actions.views import DocumentContext, DocumentView
 from controller.core import peek
+from controller.core.objections import objections
 from controller.core.world import Standing, World, media_named
 from controller.errors import Refused
 from controller.parts import Actor, Parts
@@ -126,11 +127,9 @@ def _weigh(tx: Transaction, world: World, document: AnyDocument, older: list[Doc
         case Programme():
             recurrence.check(document)
             named = media_named(document)
-            missing = sorted(named - media.known(tx, named)) if named else []
-            if missing:
-                raise Malformed(
-                    f"the library has no sound {missing[0][:16]}… ({len(missing)} missing): add it with `loa media add`"
-                )
+            known = media.known(tx, named) if named else set()
+            if wrong := next(objections(world, document, known), None):
+                raise Malformed(f"{wrong.vi} / {wrong.en}")
         case Placement():
             _weigh_placement(world, document)
         case Grant() | Station():

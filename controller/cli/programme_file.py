@@ -9,10 +9,10 @@ from typing import Annotated, Final, Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 from controller.actions.views import MediaView
-from protocol.bulletins import Item, Media, ProgrammeBody, Relay, Variant
+from protocol.bulletins import Item, ItemRef, LineIn, Media, ProgrammeBody, Relay, Shown, Spoken, Variant
 from protocol.documents import Hours, Maintenance, SpecialArea, StationBody
 from protocol.units import AreaId, BulletinClass, IssuingLevel, Lang, Name, Seconds, ShortId
 from provisioning.errors import InputRefused
@@ -32,19 +32,46 @@ class _Closed(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class RelayTable(_Closed, frozen=True, kw_only=True):
-    """A stream to relay."""
+    """A stream to relay; after `silence_s` of silence the fallback sounds."""
 
     url: str
     max_s: Seconds
+    silence_s: int = 4
     fallback: str | None = None
 
 
+class LineTable(_Closed, frozen=True, kw_only=True):
+    """The FM tuner or the line input, open for at most `max_s`."""
+
+    source: Literal["fm", "line"]
+    max_s: Seconds
+    silence_s: int = 4
+    fallback: str | None = None
+
+
+class SpokenTable(_Closed, frozen=True, kw_only=True):
+    """A text for the node's own voice; `fallback` is a recording for a language that it cannot speak."""
+
+    text: str
+    fallback: str | None = None
+
+
+class ShownTable(_Closed, frozen=True, kw_only=True):
+    """What a board shows for `for_s`."""
+
+    text: str
+    for_s: Seconds
+
+
 class VariantTable(_Closed, frozen=True, kw_only=True):
-    """One language of an item."""
+    """One language of an item, said in one way."""
 
     lang: Lang = "vi"
     media: str | None = None
+    text: SpokenTable | str | None = None
     relay: RelayTable | None = None
+    line: LineTable | None = None
+    shown: ShownTable | None = None
 
 
 class ItemTable(_Closed, frozen=True, kw_only=True, rename={"class_": "class"}):
@@ -57,11 +84,24 @@ class ItemTable(_Closed, frozen=True, kw_only=True, rename={"class_": "class"}):
     variants: list[VariantTable] = []
     class_: BulletinClass = "normal"
     level: IssuingLevel = "commune"
+    issuing_body: str = ""
+    source_doc: str = ""
     category: Name = "general"
+    risk: int = 0
+    from_day: dt.date | None = None
     not_on: list[dt.datetime] = []
+    repeats: int = 1
+    repeat_gap_s: int = 2
     volume_db: float = 0.0
     grace_s: Seconds = 300
     on_interrupt: Literal["restart", "resume", "drop"] = "restart"
+
+
+class OrderTable(_Closed, frozen=True, kw_only=True):
+    """One bulletin of one issuer, in the order in which they go where they meet."""
+
+    authority: ShortId | None = None
+    item: ShortId
 
 
 class ProgrammeTable(_Closed, frozen=True, kw_only=True):
@@ -71,6 +111,7 @@ class ProgrammeTable(_Closed, frozen=True, kw_only=True):
     authority: ShortId | None = None
     valid_from: dt.date | None = None
     valid_until: dt.date | None = None
+    order: Annotated[list[OrderTable], Meta(max_length=400)] = []
     items: Annotated[list[ItemTable], Meta(max_length=400)] = []
 
 
@@ -137,11 +178,23 @@ def item_id(title: str, taken: set[str]) -> str:
 
 
 def _variant(table: VariantTable, title: str, find: Find) -> Variant:
-    relay = None
-    if table.relay is not None:
-        fallback = _media(find(table.relay.fallback, title)) if table.relay.fallback else None
-        relay = Relay(url=table.relay.url, max_s=table.relay.max_s, fallback=fallback)
-    return Variant(lang=table.lang, media=_media(find(table.media, title)) if table.media else None, relay=relay)
+    def sound(name: str | None) -> Media | None:
+        return _media(find(name, title)) if name else None
+
+    spoken = SpokenTable(text=table.text) if isinstance(table.text, str) else table.text
+    made = Variant(
+        lang=table.lang,
+        media=sound(table.media),
+        spoken=Spoken(text=_nfc(spoken.text), fallback=sound(spoken.fallback)) if spoken is not None else None,
+        shown=Shown(text=_nfc(table.shown.text), for_s=table.shown.for_s) if table.shown is not None else None,
+    )
+    if (relay := table.relay) is not None:
+        stream = Relay(url=relay.url, max_s=relay.max_s, silence_s=relay.silence_s, fallback=sound(relay.fallback))
+        made = structs.replace(made, relay=stream)
+    if (line := table.line) is not None:
+        opened = LineIn(source=line.source, max_s=line.max_s, silence_s=line.silence_s, fallback=sound(line.fallback))
+        made = structs.replace(made, line=opened)
+    return made
 
 
 def _item(table: ItemTable, taken: set[str], find: Find) -> Item:
@@ -157,10 +210,16 @@ def _item(table: ItemTable, taken: set[str], find: Find) -> Item:
         title=_nfc(table.title),
         class_=table.class_,
         level=table.level,
+        issuing_body=_nfc(table.issuing_body),
+        source_doc=_nfc(table.source_doc),
         category=_nfc(table.category),
+        risk=table.risk,
         rrule=table.rule.removeprefix("RRULE:"),
+        from_day=f"{table.from_day:%Y%m%d}" if table.from_day else None,
         exdates_ms=tuple(round(_local(each).timestamp() * 1000) for each in table.not_on),
         variants=tuple(_variant(each, table.title, find) for each in variants),
+        repeats=table.repeats,
+        repeat_gap_s=table.repeat_gap_s,
         volume_cdb=round(table.volume_db * 100),
         grace_s=table.grace_s,
         on_interrupt=table.on_interrupt,
@@ -171,8 +230,11 @@ def _local(moment: dt.datetime) -> dt.datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=HERE)
 
 
-def programme_body(path: Path, table: ProgrammeTable, find: Find) -> ProgrammeBody:
-    """The items of a programme. Raises InputRefused naming file and item."""
+def programme_body(path: Path, table: ProgrammeTable, find: Find, authority: str | None = None) -> ProgrammeBody:
+    """The items of a programme and their order; `authority` is whose items the order means unless it says so.
+
+    Raises InputRefused naming file and item.
+    """
     taken: set[str] = set()
     items = []
     for table_item in table.items:
@@ -181,7 +243,9 @@ def programme_body(path: Path, table: ProgrammeTable, find: Find) -> ProgrammeBo
             items.append(msgspec.json.decode(msgspec.json.encode(item), type=Item))
         except (ValueError, msgspec.ValidationError, InputRefused) as error:
             raise InputRefused(f"{path}: item {table_item.title!r}: {error}") from error
-    return ProgrammeBody(items=tuple(items))
+    own = authority or table.authority or table.area
+    order = tuple(ItemRef(authority=each.authority or own, item=each.item) for each in table.order)
+    return ProgrammeBody(items=tuple(items), order=order)
 
 
 def _minute(path: Path, text: str) -> int:

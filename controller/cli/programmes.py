@@ -6,7 +6,9 @@ from typing import Annotated, Final
 
 import typer
 
+from controller.actions.preview_views import PreviewView
 from controller.actions.views import DocumentView, MediaView
+from controller.cli import previewing
 from controller.cli.folder import StateFolder
 from controller.cli.library import add_file, seconds
 from controller.cli.link import Link
@@ -22,7 +24,7 @@ from controller.cli.options import (
 )
 from controller.cli.orders import find_media
 from controller.cli.programme_file import DIGEST, ProgrammeTable, programme_body, start_of
-from controller.cli.publishing import Slot, authority_for, in_force, publish, slot_of
+from controller.cli.publishing import Slot, authority_for, in_force, publish, slot_of, way
 from controller.cli.sealing import now_ms, open_hands
 from protocol.bulletins import Item, Programme, ProgrammeBody
 from protocol.documents import Station
@@ -38,16 +40,45 @@ LONGEST: Final = dt.timedelta(days=45)
 AUDIO_ENDINGS: Final = frozenset({".mp3", ".wav", ".flac", ".ogg", ".opus", ".m4a", ".aac", ".mka", ".mp4", ".wma"})
 
 
-PROGRAMME_EXAMPLE: Final = r"""Example of programme.toml:
+PROGRAMME_EXAMPLE: Final = r"""Example of programme.toml (only area, title, rule and one way to sound are needed):
 
 area = "52.24076"
-valid_until = 2026-12-31
+valid_from = 2026-12-01
+valid_until = 2026-12-31                  # at most 45 days
+order = \[{item = "ban-tin-sang"}, {authority = "52", item = "tin-tinh"}]   # who goes first where they meet
 
 \[\[items]]
 title = "Bản tin sáng"
-rule = "FREQ=DAILY;BYHOUR=5;BYMINUTE=30"
+rule = "FREQ=DAILY;BYHOUR=5;BYMINUTE=30"  # RFC 5545, local time
 media = "ban-tin.mp3"   # a file beside this one, a title or a digest of the library
+id = "ban-tin-sang"
+class = "priority"                        # or normal
+level = "commune"                         # settlement, commune, district, province, central
+issuing_body = "UBND xã Phú Túc"
+source_doc = "Số 12/TB-UBND"
+risk = 0                                  # 0-5
+from_day = 2026-12-01                     # weeks of "every second week" count from here
+not_on = \[2026-12-25T05:30:00]
+repeats = 2
+repeat_gap_s = 5
 volume_db = -3.0
+grace_s = 300
+on_interrupt = "resume"                   # restart, resume, drop
+
+\[\[items]]
+title = "Nhiều cách phát"
+rule = "FREQ=WEEKLY;BYDAY=MO,WE,FR;BYHOUR=17;BYMINUTE=0"
+\[\[items.variants]]
+text = "Kính mời bà con đi họp."          # the node's own voice; else {text = "...", fallback = "ban-ghi.mp3"}
+\[\[items.variants]]
+lang = "jra"
+media = "ban-tin-jrai.mp3"
+\[\[items.variants]]
+relay = {url = "https://dai.example.vn/1", max_s = 1800, silence_s = 4, fallback = "nhac.mp3"}
+\[\[items.variants]]
+line = {source = "fm", max_s = 1800}      # or "line"
+\[\[items.variants]]
+shown = {text = "Lịch tiêm chủng", for_s = 600}
 """
 app = typer.Typer(no_args_is_help=True, help="What plays when (chương trình).")
 
@@ -73,9 +104,10 @@ class Sounds:
             if not path.is_file():
                 raise InputRefused(f"sound {path} does not exist: check the name")
             self.pending.append(path)
+            length_ms = previewing.length_of(path)
             return MediaView(
-                sha256="0" * 64, bytes=1, samples=1, duration_ms=0, loudness_clufs=0, true_peak_cdbtp=0,
-                source_name=name, title=title, created_by="", created_ms=0,
+                sha256=previewing.UNKNOWN_SHA256, bytes=1, samples=length_ms * 48, duration_ms=length_ms, loudness_clufs=0,
+                true_peak_cdbtp=0, source_name=name, title=title, created_by="", created_ms=0,
             )  # fmt: skip
         made = add_file(self._link, path, title, quiet=self._quiet)
         self._library.append(made)
@@ -90,6 +122,8 @@ def _programme(table: ProgrammeTable, body: ProgrammeBody, slot: Slot) -> Progra
     ends = start_of(table.valid_until) + 86_400_000 if table.valid_until else longest
     if ends > longest:
         raise InputRefused(f"valid until {moment(ends)}: a programme is valid for at most 45 days, until {moment(longest)}")
+    if ends <= begins:
+        raise InputRefused(f"valid_until ({moment(ends)}) lies before valid_from ({moment(begins)}): correct one of the two")
     if ends <= at_ms:
         raise InputRefused(f"valid_until lies in the past ({moment(ends)}): give a later day")
     made = Programme(
@@ -119,11 +153,18 @@ def publish_(
     authority: AuthorityOption = None,
     passphrase_file: SecretOption = None,
     yes: YesOption = False,
+    accept_findings: Annotated[
+        bool,
+        typer.Option(
+            help="With --yes: publish although the preview of the next 7 days found errors (cut or skipped bulletins, a first "
+            "sound before 05:00). Warnings and notes never hinder; what cannot be meant at all is always refused."
+        ),
+    ] = False,
     dry_run: DryOption = False,
     as_json: JsonOption = False,
     state: StateOption = DEFAULT_STATE,
 ) -> None:
-    """Publish a programme from a TOML file."""
+    """Publish a programme from a TOML file, after the next 7 days were looked at. Nothing is signed before that."""
     folder = StateFolder(state)
     folder.require()
     table = read_toml(file, ProgrammeTable)
@@ -134,10 +175,10 @@ def publish_(
         chosen = authority_for(link, folder, table.area, authority or table.authority, "programme", hands)
         slot = slot_of(link, "programme", table.area, chosen)
         sounds = Sounds(link, file.parent, dry_run=dry_run, quiet=as_json)
-        made = _programme(table, programme_body(file, table, sounds.find), slot)
-        for path in sounds.pending:
+        made = _programme(table, programme_body(file, table, sounds.find, chosen), slot)
+        for path in sounds.pending if not as_json else ():
             say(f"Would add {path} to the library.")
-        publish(link, folder, made, slot.current, hands, how=(yes, dry_run, as_json))
+        publish(link, folder, made, slot.current, hands, how=(yes, dry_run, as_json), accept_findings=accept_findings)
 
 
 @app.command("withdraw", epilog="loa programme withdraw --area 52.24076 --key chu-tich.key")
@@ -163,6 +204,45 @@ def withdraw(
             raise InputRefused(f"{area} has no programme under {chosen}: nothing to withdraw")
         made = _programme(ProgrammeTable(area=area), ProgrammeBody(items=()), slot)
         publish(link, folder, made, slot.current, hands, how=(yes, dry_run, as_json))
+
+
+@app.command("preview", epilog="loa programme preview --area 52.24076 --days 3 --file chuong-trinh.toml")
+def preview(
+    *,
+    area: Annotated[str | None, typer.Option(help="The area; with --file its own area unless you say another.")] = None,
+    days: Annotated[int, typer.Option(min=1, max=45, help="How many days.")] = 7,
+    from_: Annotated[str | None, typer.Option("--from", help="The first day, dd/mm/yyyy; else today.")] = None,
+    node: Annotated[str | None, typer.Option(help="Only this node.")] = None,
+    file: Annotated[Path | None, typer.Option(help="A draft, looked at as if it were published. Nothing is.")] = None,
+    as_json: JsonOption = False,
+    state: StateOption = DEFAULT_STATE,
+) -> None:
+    """What will sound where in the next days, and what to know of it."""
+    folder = StateFolder(state)
+    folder.require()
+    from_ms = previewing.day_of(from_) if from_ is not None else None
+    with Link(folder.socket) as link:
+        if file is not None:
+            made = _draft(link, file)
+            view = previewing.of_draft(link, made, area=area, days=days, from_ms=from_ms, node=node)
+        elif area is not None:
+            view = link.get(previewing.PREVIEW_PATH, PreviewView, area=area, days=days, from_ms=from_ms, node=node)
+        else:
+            raise InputRefused("say where: --area 52.24076, or --file with a draft")
+    if as_json:
+        print_json(view)
+        return
+    previewing.show(view)
+    previewing.show_findings((*view.refusals, *view.findings))
+    previewing.show_tomorrow(view)
+
+
+def _draft(link: Link, file: Path) -> Programme:
+    """A programme as a file would make it, with nothing added to the library. Raises InputRefused."""
+    table = read_toml(file, ProgrammeTable)
+    slot = slot_of(link, "programme", table.area, table.authority or table.area)
+    sounds = Sounds(link, file.parent, dry_run=True, quiet=True)
+    return _programme(table, programme_body(file, table, sounds.find), slot)
 
 
 @app.command("show", epilog="loa programme show --area 52.24076")
@@ -199,5 +279,5 @@ def _shown(item: Item, titles: dict[str, MediaView]) -> tuple[str, ...]:
     sounds = []
     for each in item.variants:
         known = titles.get(each.media.sha256) if each.media else None
-        sounds.append(f"{each.lang}: {known.title} {seconds(known.duration_ms)}" if known else f"{each.lang}: relay or unknown")
+        sounds.append(f"{each.lang}: {known.title} {seconds(known.duration_ms)}" if known else f"{each.lang}: {way(each)}")
     return (item.title, item.class_, item.rrule, "; ".join(sounds), f"{item.volume_cdb / 100:.1f} dB")

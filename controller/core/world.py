@@ -8,7 +8,7 @@ from typing import Final
 
 from msgspec import Struct, structs
 
-from protocol.bulletins import Programme
+from protocol.bulletins import Item, Programme
 from protocol.documents import AnyDocument, ChainLink, Grant, Placement, Root, Station
 from protocol.programme import recordings
 from protocol.rules import slot_of
@@ -190,6 +190,11 @@ class World:
         due = [held for held in found if held.document.kind in ("root", "grant") or now_ms < held.document.valid_until_ms]
         return tuple(sorted(due, key=lambda held: (DUE_ORDER[held.document.kind], self._depth(held), held.slot.authority)))
 
+    def held_at(self, subject: str) -> tuple[Standing, ...]:
+        """The documents in force whose subject is this area or node, in a fixed order."""
+        slots = sorted(self._by_subject.get(subject, ()), key=lambda slot: (slot.kind, slot.authority))
+        return tuple(self.standing[slot] for slot in slots)
+
     def root_held(self) -> Standing | None:
         """The root in force."""
         return self.standing.get(slot_of(self.trust.root)) if self.trust.root is not None else None
@@ -216,8 +221,12 @@ class World:
         }
 
 
+def media_of(item: Item) -> set[str]:
+    """The digests of all files of a bulletin: sounds, fallbacks, pictures."""
+    pictures = {each.shown.picture.sha256 for each in item.variants if each.shown is not None and each.shown.picture is not None}
+    return pictures | {media.sha256 for variant in item.variants for media in recordings(variant)}
+
+
 def media_named(programme: Programme) -> set[str]:
-    """The digests of all files of a programme: sounds, fallbacks, pictures."""
-    variants = [variant for item in programme.body.items for variant in item.variants]
-    pictures = {each.shown.picture.sha256 for each in variants if each.shown is not None and each.shown.picture is not None}
-    return pictures | {media.sha256 for variant in variants for media in recordings(variant)}
+    """The digests of all files of a programme."""
+    return {sha256 for item in programme.body.items for sha256 in media_of(item)}

@@ -17,8 +17,9 @@ from controller.parts import Parts
 from controller.web import board, shown
 from controller.web.frame import page
 from controller.web.render import joined
-from controller.web.texts import Tongue, say
+from controller.web.texts import TEXTS, Tongue, say
 from controller.web.visitor import parts_of, visitor_of
+from protocol import languages
 from protocol.bulletins import Item, Programme
 from protocol.recurrence import occurrences
 
@@ -156,5 +157,8 @@ def _lines(programme: Programme, digest: str, parts: Parts, tongue: Tongue) -> t
 
 
 def _langs(item: Item, tongue: Tongue) -> tuple[str, ...]:
-    known = {"vi", "jra", "bdq", "rad", "en"}
-    return tuple(say(f"lang.{one.lang}", tongue) if one.lang in known else one.lang for one in item.variants)
+    said = (one.lang for one in item.variants)
+    return tuple(
+        say(f"lang.{lang}", tongue) if f"lang.{lang}" in TEXTS else languages.name_of(lang, english=tongue == "en")
+        for lang in said
+    )

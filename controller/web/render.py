@@ -13,6 +13,7 @@ from markupsafe import Markup
 from msgspec import Struct
 
 from controller.actions.views import RowView
+from controller.core import finding_words
 from controller.web import shown
 from controller.web.texts import TEXTS, Tongue, say
 from controller.web.visitor import VISIT_COOKIE, Asked, sealed_cookie, visitor_of
@@ -76,6 +77,7 @@ def _jinja() -> Environment:
     )
     found.filters.update(
         clock=shown.clock,
+        hour=finding_words.clock,
         stamp=shown.stamp,
         seconds=shown.seconds,
         at_most=shown.at_most,

@@ -3,6 +3,7 @@
 from typing import Final, Literal
 
 from controller.web.texts_emergency import EMERGENCY, INCIDENT, REVIEW
+from controller.web.texts_timetable import TIMETABLE
 
 Tongue = Literal["vi", "en"]
 TONGUES: Final[tuple[Tongue, ...]] = ("vi", "en")
@@ -252,6 +253,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     **EMERGENCY,
     **REVIEW,
     **_LISTS,
+    **TIMETABLE,
     **_WRONG,
     **_REFUSED,
 }

@@ -8,9 +8,9 @@ from edge_agent.events import PlayEnded
 from protocol.bulletins import Item, Programme
 from protocol.documents import Station, StationBody
 from protocol.errors import Malformed
-from protocol.hours import NO_RULES, Admission, Aired, Rules
+from protocol.hours import NO_RULES, Admission, Aired, Rules, StationHeld, station_of
 from protocol.orders import ExerciseStart
-from protocol.programme import LONGEST_GRACE_MS, Order, grace_ms, interrupts, length_ms, rank, written_order
+from protocol.programme import LATE, LONGEST_GRACE_MS, Order, grace_ms, interrupts, length_ms, rank, written_order
 from protocol.reports import PlayRecord
 from protocol.rules import lifts
 from protocol.seen import Slot
@@ -33,17 +33,15 @@ def station(turn: Turn) -> StationBody | None:
     """The operating rules that hold here: those of the placement's station, else of the narrowest area that has any."""
     state = turn.state
     placement = state.trust.placement
-    found: dict[str, Stored] = {}
-    for slot, stored in state.documents.items():
-        if isinstance(stored.payload, Station) and not _is_past(turn, stored):
-            known = found.get(slot.subject)
-            if known is None or (stored.payload.seq, stored.digest) > (known.payload.seq, known.digest):
-                found[slot.subject] = stored
-    if placement is None or not found:
+    if placement is None:
         return None
-    wanted = [placement.body.station, *(link.area for link in reversed(state.trust.chain))]
-    chosen = next((found[area].payload for area in wanted if area in found), None)
-    return chosen.body if isinstance(chosen, Station) else None
+    held = [
+        StationHeld(stored.digest, stored.payload)
+        for stored in state.documents.values()
+        if isinstance(stored.payload, Station) and not _is_past(turn, stored)
+    ]
+    chosen = station_of(held, placement.body.station, [link.area for link in state.trust.chain])
+    return chosen.body if chosen is not None else None
 
 
 def rules_here(turn: Turn) -> Rules | None:
@@ -229,7 +227,7 @@ def _expand(turn: Turn, slot: Slot, stored: Stored, programme: Programme) -> lis
 def _cannot(turn: Turn, due: Due) -> str | None:
     """Why an item may not begin now, or None."""
     if turn.now.wall_ms > due.until_ms:
-        return "late: its grace is over"
+        return LATE
     return why_silent(turn, due.key[1], max(due.planned_ms, turn.now.wall_ms))
 
 

@@ -1,12 +1,17 @@
 """The TOML of programmes and stations: what is read, and in which words a mistake is told."""
 
+import datetime as dt
 from pathlib import Path
 
 import pytest
 
 from controller.actions.views import MediaView
 from controller.cli.orders import find_media
-from controller.cli.programme_file import ProgrammeTable, item_id, programme_body, start_of, station_body
+from controller.cli.programme_file import HERE, ProgrammeTable, item_id, programme_body, start_of, station_body
+from controller.cli.programmes import PROGRAMME_EXAMPLE
+from protocol.bulletins import Programme
+from protocol.recurrence import occurrences
+from protocol.shape import check_shape
 from provisioning.errors import InputRefused
 from provisioning.tables import read_toml
 
@@ -61,6 +66,72 @@ relay = {url = "https://dai.example.vn/live", max_s = 600, fallback = "Bản tin
     assert (second.lang, second.relay.max_s, second.relay.fallback.sha256) == ("jra", 600, "ab" * 32)
 
 
+def test_everything_that_a_bulletin_may_be_can_be_written(tmp_path: Path):
+    text = """
+area = "52.24076"
+authority = "52.24076"
+order = [{item = "hop-dan"}, {authority = "52", item = "tin-tinh"}]
+[[items]]
+title = "Họp dân"
+id = "hop-dan"
+rule = "FREQ=WEEKLY;INTERVAL=2;BYDAY=MO;BYHOUR=17;BYMINUTE=0"
+issuing_body = "UBND xã Phú Túc"
+source_doc = "Số 12/TB-UBND"
+risk = 2
+from_day = 2026-03-02
+repeats = 3
+repeat_gap_s = 10
+[[items.variants]]
+text = "Kính mời bà con đi họp."
+[[items.variants]]
+lang = "jra"
+text = {text = "Iâu rơwang", fallback = "Bản tin"}
+[[items.variants]]
+relay = {url = "https://dai.example.vn/1", max_s = 600, silence_s = 8}
+[[items.variants]]
+line = {source = "fm", max_s = 900, silence_s = 5, fallback = "Bản tin"}
+[[items.variants]]
+shown = {text = "Lịch tiêm chủng", for_s = 60}
+"""
+    body = body_of(tmp_path / "p.toml", text)
+    item = body.items[0]
+    assert (item.issuing_body, item.source_doc, item.risk, item.from_day) == ("UBND xã Phú Túc", "Số 12/TB-UBND", 2, "20260302")
+    assert (item.repeats, item.repeat_gap_s) == (3, 10)
+    own, jrai, relay, line, shown = item.variants
+    assert (own.spoken.text, own.spoken.fallback) == ("Kính mời bà con đi họp.", None)
+    assert (jrai.lang, jrai.spoken.fallback.sha256) == ("jra", "ab" * 32)
+    assert (relay.relay.silence_s, line.line.source, line.line.silence_s, shown.shown.for_s) == (8, "fm", 5, 60)
+    assert [(ref.authority, ref.item) for ref in body.order] == [("52.24076", "hop-dan"), ("52", "tin-tinh")]
+
+
+def test_the_example_in_the_help_is_read(tmp_path: Path):
+    text = PROGRAMME_EXAMPLE.partition("\n\n")[2].replace("\\[", "[")
+    path = tmp_path / "p.toml"
+    path.write_text(text)
+    body = programme_body(path, read_toml(path, ProgrammeTable), lambda _name, _title: SOUND)
+    assert [len(item.variants) for item in body.items] == [1, 5]
+
+
+def test_the_timetable_of_phu_can_is_read_and_can_be_meant():
+    path = Path(__file__).parents[2] / "docs" / "vi-du" / "phu-can.toml"
+    table = read_toml(path, ProgrammeTable)
+    body = programme_body(path, table, lambda _name, _title: SOUND)
+    begins = start_of(table.valid_from)
+    made = Programme(
+        authority=table.area, area=table.area, area_no=1, seq=1, purpose="routine", subject=table.area,
+        valid_from_ms=begins, valid_until_ms=start_of(table.valid_until), body=body,
+    )  # fmt: skip
+    check_shape(made)
+    week = sorted(occurrences(made, "", begins, begins + 7 * 86_400_000))
+    days: dict[str, list[str]] = {}
+    for each in week:
+        at = dt.datetime.fromtimestamp(each.planned_ms / 1000, HERE)
+        days.setdefault(f"{at:%a}", []).append(f"{at:%H:%M}")
+    assert days["Mon"] == days["Wed"] == days["Fri"] == ["05:00", "10:45", "16:45", "17:00"]
+    assert days["Tue"] == days["Thu"] == ["05:00", "17:00"]
+    assert days["Sat"] == days["Sun"] == ["05:00"]
+
+
 def test_two_items_of_one_title_get_two_ids(tmp_path: Path):
     items = body_of(tmp_path / "p.toml", 'area = "52.24076"\n' + ITEM + ITEM).items
     assert [item.id for item in items] == ["ban-tin-sang", "ban-tin-sang-2"]
@@ -69,8 +140,6 @@ def test_two_items_of_one_title_get_two_ids(tmp_path: Path):
 
 
 def test_a_day_begins_at_midnight_in_viet_nam():
-    import datetime as dt
-
     assert start_of(dt.date(2026, 1, 1)) == 1_767_200_400_000
 
 

@@ -57,6 +57,7 @@ def test_a_day_at_the_office(running: Office, sound: Path, tmp_path: Path):
     _node(office, node)
     _programme(office, sound, tmp_path)
     _station(office, tmp_path)
+    _early(office, tmp_path)
     _emergency(office, node)
     _records(office)
 
@@ -124,9 +125,46 @@ def _programme(office: Office, sound: Path, tmp_path: Path) -> None:
     by_path = plan.read_text().replace('media = "Không có"', f'media = "{sound.name}"')
     plan.write_text(by_path)
     assert office.loa(*publish, "--yes").code == 0
+    _previews(office, plan)
     withdrawn = office.loa("programme", "withdraw", "--area", COMMUNE, *key(office, "chu-tich"), "--yes", "--json").json()
     assert withdrawn["published"] is True
     assert office.loa("programme", "show", "--area", COMMUNE, "--json").json()[0]["programme"]["body"] == {"items": []}
+
+
+def _previews(office: Office, plan: Path) -> None:
+    look = ("programme", "preview", "--area", COMMUNE, "--json")
+    stands = office.loa(*look).json()
+    assert [len(group["nodes"]) for group in stands["groups"]] == [2]
+    assert "no-rules" in {found["code"] for found in stands["findings"]}
+    draft = plan.with_name("draft.toml")
+    draft.write_text(plan.read_text().replace("BYHOUR=17", "BYHOUR=3"))
+    seen = office.loa("programme", "preview", "--file", str(draft), "--days", "2")
+    assert seen.code == 0, seen.err
+    assert "03:30" in seen.out
+    assert "chưa có quy định giờ hoạt động" in seen.out
+    publish = ("programme", "publish", str(draft), *key(office, "chu-tich"), "--yes")
+    for old, new, word in (
+        ("FREQ=DAILY", "FREQ=DAILY;UNTIL=20200101T000000", "UNTIL"),
+        ("media = ", 'order = [{item = "ma"}]\nmedia = ', "order"),
+        ("[[items]]", 'order = [{item = "ma"}]\n[[items]]', "nobody has such a bulletin"),
+    ):
+        draft.write_text(plan.read_text().replace(old, new))
+        refused = office.loa(*publish)
+        assert (refused.code, "Traceback" in refused.err, word in refused.err) == (1, False, True), refused.err
+    assert office.loa(*look).json()["groups"] == stands["groups"]
+
+
+def _early(office: Office, tmp_path: Path) -> None:
+    """With --yes nobody looks, so an error must be accepted by name; a warning passes."""
+    plan = tmp_path / "early.toml"
+    plan.write_text(
+        f'area = "{COMMUNE}"\n[[items]]\ntitle = "Quá giờ"\nmedia = "Bản tin sáng"\nrule = "FREQ=DAILY;BYHOUR=23;BYMINUTE=0"\n'
+    )
+    publish = ("programme", "publish", str(plan), *key(office, "chu-tich"), "--yes", "--json")
+    refused = office.loa(*publish)
+    assert (refused.code, "--accept-findings" in refused.err) == (1, True), refused.err
+    done = office.loa(*publish, "--accept-findings").json()
+    assert (done["published"], [found["code"] for found in done["findings"]][:1]) == (True, ["quiet"])
 
 
 def _station(office: Office, tmp_path: Path) -> None:

@@ -354,3 +354,10 @@ def test_documents_dated_in_force_are_named_with_their_digests_in_the_hello():
     node.give(station(seq=ISSUED + 1))
     node.run(4)
     assert len(node.controller.hellos) == hellos + 1
+
+
+def test_what_interrupts_is_not_late_itself_although_it_has_no_grace():
+    urgent = structs.replace(minutes_of("gap", "12:02", 1, grace_s=0), class_="priority")
+    node = node_with(minutes_of("tin", "12:00", 5), urgent)
+    node.run_to(NOON + 240_000)
+    assert node.story()[:2] == ["tin 12:00:00 interrupted", "gap 12:02:00 played"]

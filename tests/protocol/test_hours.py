@@ -4,9 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocol.documents import Hours, Maintenance, SpecialArea, StationBody
-from protocol.hours import SESSION_GAP_MS, Aired, Rules
+from protocol.hours import SESSION_GAP_MS, Aired, Rules, StationHeld, station_of
 from protocol.recurrence import WEEKDAYS
-from tests.protocol.vector_world import COMMUNE, DAY_MS, HAMLET, NODE, NOW, T0
+from tests.protocol.vector_world import COMMUNE, DAY_MS, HAMLET, NODE, NOW, OTHER, PROVINCE, T0, station
 
 MINUTE_MS = 60_000
 VIETNAM_MS = 7 * 3_600_000
@@ -123,3 +123,15 @@ def test_beside_a_school_it_is_lower_and_the_lowest_place_counts():
     )
     assert rules(volume_cdb=-100, special=places).volume_cdb == -1_000
     assert rules(volume_cdb=-100).volume_cdb == -100
+
+
+def test_the_placements_station_holds_else_the_narrowest_areas_and_of_one_area_the_newest():
+    chain = (PROVINCE, COMMUNE, HAMLET, NODE)
+    held = [StationHeld(area[-4:], station(subject=area)) for area in (PROVINCE, COMMUNE, OTHER)]
+    newer = StationHeld("00", station(T0 + 1, subject=COMMUNE, authority=PROVINCE))
+    tied = StationHeld("zz", station(subject=COMMUNE, authority=PROVINCE))
+    assert station_of(held, OTHER, chain).subject == OTHER
+    assert station_of(held, "52.1", chain).subject == COMMUNE
+    assert station_of([*held, newer], COMMUNE, chain).seq == T0 + 1
+    assert station_of([*held, tied], COMMUNE, chain).authority == PROVINCE
+    assert station_of(held[2:], COMMUNE, chain) is None

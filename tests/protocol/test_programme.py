@@ -76,3 +76,25 @@ def test_repeats_and_their_gaps_count_in_the_length():
 
 def test_without_rules_nothing_is_laid_out_as_heard():
     assert told(planned(bulletin("tin")), rules=None) == ["tin skipped ---"]
+
+
+def test_a_line_names_the_bulletin_that_it_waited_or_gave_way_for():
+    first, second = planned(bulletin("mot", 6)), planned(bulletin("hai", grace_s=600), 1, authority="52")
+    lines = {line.planned.item.id: line.because for line in lay_out([first, second], RULES, {})}
+    assert lines == {"mot": None, "hai": first}
+    urgent = planned(bulletin("gap", class_="priority"), 1)
+    assert lay_out([first, urgent], RULES, {})[0].because is urgent
+
+
+def test_who_interrupts_goes_on_with_the_session_of_what_it_interrupts():
+    once = Rules(StationBody(hours=(Hours(days=WEEKDAYS, from_min=0, to_min=1_440),), sessions_a_day=1), ())
+    first, second = planned(bulletin("dau", 4)), planned(bulletin("tin", 8, on_interrupt="drop"), 8)
+    lines = told(first, second, planned(bulletin("gap", class_="priority"), 14), rules=once)
+    assert lines == ["dau plays 0-4", "tin interrupted 8-14", "gap plays 14-16"]
+
+
+def test_of_equals_the_names_decide_also_after_an_interruption():
+    one, two = planned(bulletin("a", 5, grace_s=900)), planned(bulletin("b", 5, grace_s=900))
+    lines = told(two, one, planned(bulletin("gap", class_="priority"), 2))
+    assert lines == ["a interrupted 0-2", "gap plays 2-4", "a late 4-9", "b late 9-14"]
+    assert rank(bulletin("a"), "52", NOW, {}) > rank(bulletin("a"), COMMUNE, NOW, {}) > rank(bulletin("b"), COMMUNE, NOW, {})
