@@ -10,7 +10,7 @@ from typing import Final, Literal
 from msgspec import Struct, structs
 
 from protocol.bulletins import Item, Media, Programme, Variant
-from protocol.emergency import speech_ms
+from protocol.emergency import speaks, speech_ms
 from protocol.hours import NO_RULES, Admission, Aired, Rules
 
 CLASS_RANK: Final = {"normal": 0, "priority": 1, "emergency": 2}
@@ -19,9 +19,14 @@ VARIANT_GAP_MS: Final = 500
 LONGEST_GRACE_MS: Final = 3_600_000
 LATE_MS: Final = 1_000
 """A bulletin that begins no later than this is on time."""
+LEAD_MS: Final = 1_500
+"""A bulletin is prepared this long before its time: its record is on disk and its decoder runs when the instant comes."""
+NEARLY_OVER_MS: Final = 1_000
+"""What is interrupted with no more than this left has been heard: one that ends where a higher class begins is not said again."""
+MUTE: Final = "nothing in it can be played on this node"
 Order = Mapping[tuple[str, str], int]
 """The commune's written order: (authority, item id) -> place, 0 first."""
-Rank = tuple[int, int, int, int, int]
+Rank = tuple[int, int, int, int, int, tuple[int, ...]]
 
 
 # --- one bulletin ---
@@ -42,11 +47,15 @@ def recordings(variant: Variant) -> tuple[Media, ...]:
 def variant_ms(variant: Variant) -> int:
     """How long one language sounds on a loudspeaker: recordings exactly, texts as reckoned, relays and inputs at the most."""
     if variant.media is not None:
-        return -(-variant.media.samples // 48)
+        return _media_ms(variant.media)
     if variant.spoken is not None:
-        return speech_ms(variant.spoken.text)
+        return speech_ms(variant.spoken.text) if speaks(variant.lang) else _media_ms(variant.spoken.fallback)
     open_for = variant.relay or variant.line
     return open_for.max_s * 1_000 if open_for is not None else 0
+
+
+def _media_ms(media: Media | None) -> int:
+    return 0 if media is None else -(-media.samples // 48)
 
 
 def once_ms(item: Item) -> int:
@@ -74,16 +83,23 @@ def written_order(programmes: Iterable[Programme], commune: str) -> Order:
 def rank(item: Item, authority: str, planned_ms: int, order: Order) -> Rank:
     """Which of several bulletins that wait goes first: the highest.
 
-    By class; then what the commune's written order names, as it says; then by issuing level; then the earlier planned.
+    By class; then what the commune's written order names, as it says; then by issuing level; then the earlier planned; then
+    by name, so that every horn in earshot chooses the same.
     """
+    by_name = tuple(-ord(letter) for letter in f"{item.id}\n{authority}")
     place = order.get((authority, item.id))
     named, first = (0, 0) if place is None else (1, -place)
-    return CLASS_RANK[item.class_], named, first, LEVEL_RANK[item.level], -planned_ms
+    return CLASS_RANK[item.class_], named, first, LEVEL_RANK[item.level], -planned_ms, by_name
 
 
 def interrupts(new: Item, sounding: Item) -> bool:
     """Whether a bulletin begins although another sounds: only one of a higher class does. In a class the later waits."""
     return CLASS_RANK[new.class_] > CLASS_RANK[sounding.class_]
+
+
+def goes_on(item: Item, left_ms: int) -> bool:
+    """Whether a bulletin that was interrupted with so much left of it goes on (or begins again) within its grace."""
+    return item.on_interrupt != "drop" and left_ms > NEARLY_OVER_MS
 
 
 # --- a timetable ahead ---
@@ -139,37 +155,60 @@ class _Day:
         self.lines: list[Line] = []
 
     def comes(self, planned: Planned) -> None:
-        """Its time has come."""
+        """Its time has come, or is near."""
         item = planned.item
         self.waiting.append(_Waiting(planned, planned.planned_ms + grace_ms(item), length_ms(item)))
 
+    def next_ms(self, now_ms: int) -> list[int]:
+        """When something ends, or the time comes of what could only be prepared."""
+        ends = [] if self.sounding is None else [self.sounding.ends_ms]
+        return ends + [each.planned.planned_ms for each in self.waiting if each.planned.planned_ms > now_ms]
+
     def settle(self, now_ms: int) -> None:
-        """Let what should sound now sound."""
+        """Let what should sound now sound; what will be due within the lead is prepared when there is silence."""
         if self.sounding is not None and self.sounding.ends_ms <= now_ms:
             self._end(self.sounding, self.sounding.ends_ms, "cut" if self.sounding.cut else None)
         for waiting in [each for each in self.waiting if each.until_ms < now_ms]:
             self._skip(waiting, "late: its grace is over")
         while self.waiting:
             first = max(self.waiting, key=self._rank)
-            if self.sounding is not None and not interrupts(first.planned.item, self.sounding.waiting.planned.item):
-                self._wait_for(self.sounding.waiting.planned.item.id)
+            if self.sounding is not None and not self._may_interrupt(first, self.sounding, now_ms):
+                self._wait_for(self.sounding.waiting.planned.item.id, now_ms)
                 return
-            admission = Admission(None, NO_RULES) if self._rules is None else self._rules.admit(now_ms, first.left_ms, self.aired)
+            at_ms = max(now_ms, first.planned.planned_ms)
+            admission = self._admit(first, at_ms)
             if admission.until_ms is None:
                 self._skip(first, admission.why)
                 continue
             if self.sounding is not None:
                 self._interrupt(self.sounding, now_ms, first.planned.item.id)
             self.waiting.remove(first)
-            ends_ms = min(now_ms + first.left_ms, admission.until_ms)
-            self.sounding = _Sounding(first, now_ms, ends_ms, cut=ends_ms < now_ms + first.left_ms)
+            ends_ms = min(at_ms + first.left_ms, admission.until_ms)
+            self.sounding = _Sounding(first, at_ms, ends_ms, cut=ends_ms < at_ms + first.left_ms)
+
+    @staticmethod
+    def _may_interrupt(waiting: _Waiting, sounding: _Sounding, now_ms: int) -> bool:
+        return interrupts(waiting.planned.item, sounding.waiting.planned.item) and waiting.planned.planned_ms <= now_ms
+
+    def _admit(self, waiting: _Waiting, at_ms: int) -> Admission:
+        if self._rules is None:
+            return Admission(None, NO_RULES)
+        if not waiting.left_ms:
+            return Admission(None, MUTE)
+        aired, sounding = self.aired, self.sounding
+        if sounding is not None:
+            aired = self._rules.heard(aired, sounding.begins_ms, at_ms)
+        return self._rules.admit(at_ms, waiting.left_ms, aired)
 
     def _rank(self, waiting: _Waiting) -> Rank:
         planned = waiting.planned
         return rank(planned.item, planned.authority, planned.planned_ms, self._order)
 
-    def _wait_for(self, item_id: str) -> None:
-        self.waiting = [each if each.because else structs.replace(each, because=item_id) for each in self.waiting]
+    def _wait_for(self, item_id: str, now_ms: int) -> None:
+        self.waiting = [
+            each if each.because or each.planned.planned_ms > now_ms else structs.replace(each, because=item_id)
+            for each in self.waiting
+        ]
 
     def _skip(self, waiting: _Waiting, why: str) -> None:
         self.waiting.remove(waiting)
@@ -194,11 +233,10 @@ class _Day:
     def _interrupt(self, sounding: _Sounding, now_ms: int, by: str) -> None:
         self._end(sounding, now_ms, "interrupted", by)
         item, waiting = sounding.waiting.planned.item, sounding.waiting
-        if item.on_interrupt == "drop":
-            return
-        gone_ms = now_ms - sounding.begins_ms if item.on_interrupt == "resume" else 0
-        left_ms = max(1, waiting.left_ms - gone_ms)
-        self.waiting.append(_Waiting(waiting.planned, now_ms + grace_ms(item), left_ms, by))
+        gone_ms = now_ms - sounding.begins_ms
+        if goes_on(item, waiting.left_ms - gone_ms):
+            left_ms = waiting.left_ms - gone_ms if item.on_interrupt == "resume" else waiting.left_ms
+            self.waiting.append(_Waiting(waiting.planned, now_ms + grace_ms(item), left_ms, by))
 
 
 def lay_out(planned: Sequence[Planned], rules: Rules | None, order: Order, aired: Aired | None = None) -> list[Line]:
@@ -208,19 +246,19 @@ def lay_out(planned: Sequence[Planned], rules: Rules | None, order: Order, aired
     """
     day = _Day(rules, order, aired or Aired())
     coming = sorted(planned, key=_time)
-    number = 0
-    while number < len(coming) or day.sounding is not None:
-        times = [coming[number].planned_ms] if number < len(coming) else []
-        now_ms = min([*times, day.sounding.ends_ms] if day.sounding is not None else times)
-        while number < len(coming) and coming[number].planned_ms <= now_ms:
+    number, now_ms = 0, 0
+    while number < len(coming) or day.next_ms(now_ms):
+        leads = [coming[number].planned_ms - LEAD_MS] if number < len(coming) else []
+        now_ms = min([*leads, *day.next_ms(now_ms)])
+        while number < len(coming) and coming[number].planned_ms - LEAD_MS <= now_ms:
             day.comes(coming[number])
             number += 1
         day.settle(now_ms)
     return sorted(day.lines, key=_begin)
 
 
-def _time(planned: Planned) -> int:
-    return planned.planned_ms
+def _time(planned: Planned) -> tuple[int, str, str, str]:
+    return planned.planned_ms, planned.subject, planned.authority, planned.item.id
 
 
 def _begin(line: Line) -> tuple[int, int]:
