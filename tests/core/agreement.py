@@ -1,7 +1,7 @@
 """Random programmes and station rules, and the same day twice: as `lay_out` says it ahead, and as a node lives it."""
 
-from msgspec import structs
 from hypothesis import strategies as st
+from msgspec import structs
 
 from protocol.bulletins import Item, ItemRef, Media, Programme, ProgrammeBody, Variant
 from protocol.documents import Hours, Maintenance, StationBody
@@ -35,7 +35,9 @@ def recording(lang: str, length_s: float) -> Variant:
 @st.composite
 def items(draw: st.DrawFn, name: str) -> Item:
     hours = draw(st.sampled_from(["12", "13", "12,13"]))
-    minutes = ",".join(map(str, draw(st.lists(st.integers(0, 11).map(lambda five: five * 5) | st.integers(0, 59), min_size=1, max_size=3))))
+    minutes = ",".join(
+        map(str, draw(st.lists(st.integers(0, 11).map(lambda five: five * 5) | st.integers(0, 59), min_size=1, max_size=3)))
+    )
     second = draw(st.sampled_from(["0", "0", "1", "2", "30", "0,1"]))
     return Item(
         id=name,
@@ -70,7 +72,9 @@ def days(draw: st.DrawFn) -> tuple[list[Programme], StationBody]:
     """The commune's programme with its written order, and perhaps one of the province for the whole of it."""
     own = tuple(draw(items(f"xa-{number}")) for number in range(draw(st.integers(1, 4))))
     theirs = tuple(draw(items(f"tinh-{number}")) for number in range(draw(st.integers(0, 2))))
-    refs = [ItemRef(authority=COMMUNE, item=each.id) for each in own] + [ItemRef(authority=PROVINCE, item=each.id) for each in theirs]
+    refs = [ItemRef(authority=COMMUNE, item=each.id) for each in own] + [
+        ItemRef(authority=PROVINCE, item=each.id) for each in theirs
+    ]
     order = tuple(draw(st.permutations(refs))[: draw(st.integers(0, len(refs)))])
     made = [of_commune(*own, order=order), *([of_province(*theirs)] if theirs else [])]
     return made, draw(bodies())
@@ -141,7 +145,10 @@ def told_by_node(node: Node) -> list[Told]:
     """Every record: planned when, which, what became of it, from when to when."""
     records = [record for record, is_open in node.card.records.values() if not is_open]
     return sorted(
-        ((each.planned_ms, each.item, SAID[each.ending], each.started_ms, each.ended_ms if each.started_ms else None) for each in records),
+        (
+            (each.planned_ms, each.item, SAID[each.ending], each.started_ms, each.ended_ms if each.started_ms else None)
+            for each in records
+        ),
         key=_in_order,
     )
 
@@ -149,7 +156,13 @@ def told_by_node(node: Node) -> list[Told]:
 def told_ahead(lines: list[Line]) -> list[Told]:
     return sorted(
         (
-            (line.planned.planned_ms, line.planned.item.id, "plays" if line.outcome == "late" else line.outcome, line.begins_ms, line.ends_ms)
+            (
+                line.planned.planned_ms,
+                line.planned.item.id,
+                "plays" if line.outcome == "late" else line.outcome,
+                line.begins_ms,
+                line.ends_ms,
+            )
             for line in lines
         ),
         key=_in_order,
