@@ -131,6 +131,7 @@ class Line(Struct, frozen=True, kw_only=True):
 
 class _Waiting(Struct, frozen=True):
     planned: Planned
+    since_ms: int
     until_ms: int
     left_ms: int
     because: str = ""
@@ -152,12 +153,13 @@ class _Day:
         self.aired = aired
         self.sounding: _Sounding | None = None
         self.waiting: list[_Waiting] = []
-        self.lines: list[Line] = []
+        self.lines: list[tuple[int, Line]] = []
 
     def comes(self, planned: Planned) -> None:
         """Its time has come, or is near."""
         item = planned.item
-        self.waiting.append(_Waiting(planned, planned.planned_ms + grace_ms(item), length_ms(item)))
+        since_ms = planned.planned_ms
+        self.waiting.append(_Waiting(planned, since_ms, since_ms + grace_ms(item), length_ms(item)))
 
     def next_ms(self, now_ms: int) -> list[int]:
         """When something ends, or the time comes of what could only be prepared."""
@@ -212,7 +214,8 @@ class _Day:
 
     def _skip(self, waiting: _Waiting, why: str) -> None:
         self.waiting.remove(waiting)
-        self.lines.append(Line(planned=waiting.planned, outcome="skipped", why=why, because=waiting.because))
+        line = Line(planned=waiting.planned, outcome="skipped", why=why, because=waiting.because)
+        self.lines.append((waiting.since_ms, line))
 
     def _end(self, sounding: _Sounding, now_ms: int, outcome: Outcome | None, because: str = "") -> None:
         self.sounding = None
@@ -220,15 +223,14 @@ class _Day:
             self.aired = self._rules.heard(self.aired, sounding.begins_ms, now_ms)
         planned = sounding.waiting.planned
         late = sounding.begins_ms > planned.planned_ms + LATE_MS
-        self.lines.append(
-            Line(
-                planned=planned,
-                outcome=outcome or ("late" if late else "plays"),
-                begins_ms=sounding.begins_ms,
-                ends_ms=now_ms,
-                because=because or sounding.waiting.because,
-            )
+        line = Line(
+            planned=planned,
+            outcome=outcome or ("late" if late else "plays"),
+            begins_ms=sounding.begins_ms,
+            ends_ms=now_ms,
+            because=because or sounding.waiting.because,
         )
+        self.lines.append((sounding.begins_ms, line))
 
     def _interrupt(self, sounding: _Sounding, now_ms: int, by: str) -> None:
         self._end(sounding, now_ms, "interrupted", by)
@@ -236,13 +238,14 @@ class _Day:
         gone_ms = now_ms - sounding.begins_ms
         if goes_on(item, waiting.left_ms - gone_ms):
             left_ms = waiting.left_ms - gone_ms if item.on_interrupt == "resume" else waiting.left_ms
-            self.waiting.append(_Waiting(waiting.planned, now_ms + grace_ms(item), left_ms, by))
+            self.waiting.append(_Waiting(waiting.planned, now_ms, now_ms + grace_ms(item), left_ms, by))
 
 
 def lay_out(planned: Sequence[Planned], rules: Rules | None, order: Order, aired: Aired | None = None) -> list[Line]:
-    """What becomes of a node's occurrences if no emergency, STOP, exercise or fault comes between; in order of beginning.
+    """What becomes of a node's occurrences if no emergency, STOP, exercise or fault comes between.
 
-    An interrupted bulletin that goes on later has a line for each time that it sounds.
+    In order of beginning (of what never begins: of beginning to wait). An interrupted bulletin that goes on later has a line
+    for each time that it sounds, or a last one that says why it does not.
     """
     day = _Day(rules, order, aired or Aired())
     coming = sorted(planned, key=_time)
@@ -254,12 +257,12 @@ def lay_out(planned: Sequence[Planned], rules: Rules | None, order: Order, aired
             day.comes(coming[number])
             number += 1
         day.settle(now_ms)
-    return sorted(day.lines, key=_begin)
+    return [line for _at_ms, line in sorted(day.lines, key=_at)]
 
 
 def _time(planned: Planned) -> tuple[int, str, str, str]:
     return planned.planned_ms, planned.subject, planned.authority, planned.item.id
 
 
-def _begin(line: Line) -> tuple[int, int]:
-    return line.planned.planned_ms if line.begins_ms is None else line.begins_ms, line.planned.planned_ms
+def _at(told: tuple[int, Line]) -> tuple[int, int]:
+    return told[0], told[1].planned.planned_ms
