@@ -1,4 +1,4 @@
-"""The power-cut test of `make test` with many more cuts: store and fetcher killed at any instant, unsynced sectors lost or torn."""
+"""The power-cut test of `make test` with many more cuts: store and fetcher killed at any instant, sectors lost or torn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What planning costs a node: 200 bulletins whose rules are three years old, over two days of virtual time, beside bare dateutil."""
+"""What planning costs a node: 200 bulletins, rules three years old, two days of virtual time, beside bare dateutil."""
 
 from __future__ import annotations
 

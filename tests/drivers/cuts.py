@@ -31,6 +31,8 @@ POOL = tuple(random.Random(number).randbytes(60_000) for number in range(24))
 SHA = tuple(hashlib.sha256(content).hexdigest() for content in POOL)
 SLOT = Slot("programme", "52.24076", "52.24076")
 LONGEST_LIFE_S = 0.4
+SLOW_SYNC_S = 0.01
+"""As a card has it: else a kill hardly ever comes between a rename and the sync of its folder."""
 KILLED_ONLY = 0.25
 """So often only the process ends: the next finds what the system still remembers, and a later cut may take it all the same."""
 WAITING, IN_FORCE = True, False
@@ -134,6 +136,7 @@ def live(folder: Path, url: str, ca: str, notes: Path) -> None:
     real = os.fsync
 
     def synced(handle: int) -> None:
+        time.sleep(SLOW_SYNC_S)
         real(handle)
         journal.fact(f"synced {Path(f'/proc/self/fd/{handle}').readlink()}")
 
@@ -184,7 +187,7 @@ class Rounds:
         self.seen["cuts in a checkpoint"] += bool(self._card.unsure["node.db"])
         self.seen["sectors"] += self._card.cut(self._chance)
         self._harm_media()
-        self._judge()
+        self._tidy(self._judge())
         self._after_a_cut()
 
     def _life(self) -> None:
@@ -249,7 +252,7 @@ class Rounds:
         if self._chance.random() < 0.3:
             (self._folder / "boots").write_bytes(self._boots)  # nobody syncs the folder for it
 
-    def _judge(self) -> None:
+    def _judge(self) -> Memory:
         """On a copy: the next life opens the card as the cut left it."""
         shutil.rmtree(self._copy, ignore_errors=True)
         shutil.copytree(self._folder, self._copy)
@@ -266,7 +269,7 @@ class Rounds:
         self._judge_sets(memory)
         held = {kept.pending: version_of(kept) for kept in memory.documents}
         self.seen["sets"], self.seen["orders"] = held.get(IN_FORCE, 0), memory.next_record_id - 1
-        self._tidy(memory)
+        return memory
 
     def _judge_records(self, memory: Memory) -> None:
         played = {told.record_id for told in memory.records if told.ending == "played"}
@@ -295,10 +298,11 @@ class Rounds:
             "what is there is what it is called", all(SHA.index(_sha(path)) == SHA.index(name) for name, path in files.items())
         )
         _check("what was stored is there", self._stored <= set(files))
-        _check("a set is complete", not in_force or set(media_of(in_force)) <= set(files))
+        missing = set(media_of(in_force)) - set(files) if in_force else set()
+        _check("a set is complete", not missing, in_force, missing, self.seen)
 
     def _tidy(self, memory: Memory) -> None:
-        """Files that no version needs go, so that there is always something to fetch."""
+        """Files that no version needs go, so that there is always something to fetch; only what is surely forgotten after a cut."""
         held = {version_of(kept) for kept in memory.documents}
         needed = {sha for version in held for sha in media_of(version)}
         for path in (self._folder / "media").glob("??/*.mka"):
