@@ -302,7 +302,7 @@ class Rounds:
         _check("a set is complete", not missing, in_force, missing, self.seen)
 
     def _tidy(self, memory: Memory) -> None:
-        """Files that no version needs go, so that there is always something to fetch; only what is surely forgotten after a cut."""
+        """Files that no version needs go, so that there is something to fetch; after a cut only, when what is held is sure."""
         held = {version_of(kept) for kept in memory.documents}
         needed = {sha for version in held for sha in media_of(version)}
         for path in (self._folder / "media").glob("??/*.mka"):
