@@ -35,6 +35,10 @@ SLOW_SYNC_S = 0.01
 """As a card has it: else a kill hardly ever comes between a rename and the sync of its folder."""
 KILLED_ONLY = 0.25
 """So often only the process ends: the next finds what the system still remembers, and a later cut may take it all the same."""
+WELL_BEGUN = 0.8
+"""So many lives are let begin first, however slow the machine; the others are cut in their start too."""
+ALIVE = b"alive"
+PATIENCE_S = 60.0
 WAITING, IN_FORCE = True, False
 
 
@@ -183,6 +187,9 @@ class Rounds:
         while self._chance.random() < KILLED_ONLY:
             self._judge()
             self._life()
+        self._cut()
+
+    def _cut(self) -> None:
         self.seen["cuts"] += 1
         self.seen["cuts in a checkpoint"] += bool(self._card.unsure["node.db"])
         self.seen["sectors"] += self._card.cut(self._chance)
@@ -190,13 +197,20 @@ class Rounds:
         self._tidy(self._judge())
         self._after_a_cut()
 
-    def _life(self) -> None:
+    def last(self) -> None:
+        """A life that goes on until a set came into force in it, and its cut."""
+        self._life(until=b"force ")
+        self._cut()
+
+    def _life(self, until: bytes = b"") -> None:
         pid = os.fork()
         if pid == 0:
             try:
                 live(self._folder, self._url, self._ca, self._notes)
             finally:
                 os._exit(1)
+        if until or self._chance.random() < WELL_BEGUN:
+            self._await(pid, until or ALIVE)
         time.sleep(self._chance.uniform(0.0, LONGEST_LIFE_S))
         if os.waitpid(pid, os.WNOHANG)[0]:
             raise Broken("the life ended by itself")
@@ -207,6 +221,15 @@ class Rounds:
         self._card.replay(self._notes.read_bytes() if self._notes.exists() else b"")
         self._notes.unlink(missing_ok=True)
         self._learn(self._card.facts)
+
+    def _await(self, pid: int, words: bytes) -> None:
+        deadline_s = time.monotonic() + PATIENCE_S
+        while not self._notes.exists() or words not in self._notes.read_bytes():
+            if time.monotonic() > deadline_s:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+                raise Broken(f"a life never said {words!r}")
+            time.sleep(0.02)
 
     def _learn(self, facts: list[str]) -> None:
         for fact in facts:
@@ -325,7 +348,7 @@ def main(folder: str, url: str, ca: str, cuts: str, seed: str) -> None:
     broken = []
     for number in range(int(cuts)):
         try:
-            rounds.one()
+            (rounds.last if number == int(cuts) - 1 else rounds.one)()
         except Broken as law:
             broken.append(f"cut {number}: {law}")
             break
