@@ -10,7 +10,7 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from protocol.bulletins import Item, Media, Programme, Variant
-from protocol.emergency import speech_ms
+from protocol.emergency import speaks, speech_ms
 from protocol.hours import NO_RULES, Admission, Aired, Rules
 
 CLASS_RANK: Final = {"normal": 0, "priority": 1, "emergency": 2}
@@ -20,6 +20,11 @@ LONGEST_GRACE_MS: Final = 3_600_000
 LATE_MS: Final = 1_000
 """A bulletin that begins no later than this is on time."""
 LATE: Final = "late: its grace is over"
+LEAD_MS: Final = 1_500
+"""A bulletin is prepared this long before its time: its record is on disk and its decoder runs when the instant comes."""
+NEARLY_OVER_MS: Final = 1_000
+"""What is interrupted with no more than this left has been heard: one that ends where a higher class begins is not said again."""
+MUTE: Final = "nothing in it can be played on this node"
 Order = Mapping[tuple[str, str], int]
 """The commune's written order: (authority, item id) -> place, 0 first."""
 Rank = tuple[int, int, int, int, int, int]
@@ -45,11 +50,15 @@ def recordings(variant: Variant) -> tuple[Media, ...]:
 def variant_ms(variant: Variant) -> int:
     """How long one language sounds on a loudspeaker: recordings exactly, texts as reckoned, relays and inputs at the most."""
     if variant.media is not None:
-        return -(-variant.media.samples // 48)
+        return _media_ms(variant.media)
     if variant.spoken is not None:
-        return speech_ms(variant.spoken.text)
+        return speech_ms(variant.spoken.text) if speaks(variant.lang) else _media_ms(variant.spoken.fallback)
     open_for = variant.relay or variant.line
     return open_for.max_s * 1_000 if open_for is not None else 0
+
+
+def _media_ms(media: Media | None) -> int:
+    return 0 if media is None else -(-media.samples // 48)
 
 
 def once_ms(item: Item) -> int:
@@ -91,6 +100,11 @@ def interrupts(new: Item, sounding: Item) -> bool:
     return CLASS_RANK[new.class_] > CLASS_RANK[sounding.class_]
 
 
+def goes_on(item: Item, left_ms: int) -> bool:
+    """Whether a bulletin that was interrupted with so much left of it goes on (or begins again) within its grace."""
+    return item.on_interrupt != "drop" and left_ms > NEARLY_OVER_MS
+
+
 # --- a timetable ahead ---
 
 
@@ -120,6 +134,7 @@ class Line(Struct, frozen=True, kw_only=True, gc=False):
 
 class _Waiting(Struct, gc=False):
     planned: Planned
+    since_ms: int
     until_ms: int
     left_ms: int
     because: Planned | None = None
@@ -142,61 +157,70 @@ class _Day:
         self.aired = aired
         self.sounding: _Sounding | None = None
         self.waiting: list[_Waiting] = []
-        self.lines: list[Line] = []
+        self.lines: list[tuple[int, Line]] = []
 
     def comes(self, planned: Planned) -> None:
-        """Its time has come."""
-        item = planned.item
+        """Its time has come, or is near."""
+        item, since_ms = planned.item, planned.planned_ms
         known = self._lengths.get(id(item))
         if known is None:
             known = self._lengths[id(item)] = (grace_ms(item), length_ms(item))
-        self.waiting.append(_Waiting(planned, planned.planned_ms + known[0], known[1]))
+        self.waiting.append(_Waiting(planned, since_ms, since_ms + known[0], known[1]))
 
-    def falls_silent(self) -> None:
-        """What sounds comes to its end."""
-        if self.sounding is not None:
-            self._end(self.sounding, self.sounding.ends_ms, "cut" if self.sounding.cut else None)
+    def next_ms(self, now_ms: int) -> list[int]:
+        """When something ends, or the time comes of what could only be prepared."""
+        ends = [] if self.sounding is None else [self.sounding.ends_ms]
+        return ends + [each.planned.planned_ms for each in self.waiting if each.planned.planned_ms > now_ms]
 
     def settle(self, now_ms: int) -> None:
-        """Let what should sound now sound."""
+        """Let what should sound now sound; what will be due within the lead is prepared when there is silence."""
+        if self.sounding is not None and self.sounding.ends_ms <= now_ms:
+            self._end(self.sounding, self.sounding.ends_ms, "cut" if self.sounding.cut else None)
         for waiting in [each for each in self.waiting if each.until_ms < now_ms]:
             self._skip(waiting, LATE)
         while self.waiting:
             first = self.waiting[0] if len(self.waiting) == 1 else max(self.waiting, key=self._rank)
-            if self.sounding is not None and not interrupts(first.planned.item, self.sounding.waiting.planned.item):
-                self._wait_for(self.sounding.waiting.planned)
+            if self.sounding is not None and not self._may_interrupt(first, self.sounding, now_ms):
+                self._wait_for(self.sounding.waiting.planned, now_ms)
                 return
-            admission = self._admit(now_ms, first)
+            at_ms = max(now_ms, first.planned.planned_ms)
+            admission = self._admit(first, at_ms)
             if admission.until_ms is None:
                 self._skip(first, admission.why)
                 continue
             if self.sounding is not None:
                 self._interrupt(self.sounding, now_ms, first.planned)
             self.waiting.remove(first)
-            whole_ms = now_ms + first.left_ms
-            cut = admission.until_ms < whole_ms
-            self.sounding = _Sounding(first, now_ms, admission.until_ms if cut else whole_ms, cut)
+            ends_ms = min(at_ms + first.left_ms, admission.until_ms)
+            self.sounding = _Sounding(first, at_ms, ends_ms, cut=ends_ms < at_ms + first.left_ms)
 
-    def _admit(self, now_ms: int, waiting: _Waiting) -> Admission:
-        """What sounds at this moment counts towards its session, as on the node: who interrupts it goes on with that session."""
+    @staticmethod
+    def _may_interrupt(waiting: _Waiting, sounding: _Sounding, now_ms: int) -> bool:
+        return interrupts(waiting.planned.item, sounding.waiting.planned.item) and waiting.planned.planned_ms <= now_ms
+
+    def _admit(self, waiting: _Waiting, at_ms: int) -> Admission:
         if self._rules is None:
             return Admission(None, NO_RULES)
-        sounding = self.sounding
-        aired = self.aired if sounding is None else self._rules.heard(self.aired, sounding.begins_ms, now_ms)
-        return self._rules.admit(now_ms, waiting.left_ms, aired)
+        if not waiting.left_ms:
+            return Admission(None, MUTE)
+        aired, sounding = self.aired, self.sounding
+        if sounding is not None:
+            aired = self._rules.heard(aired, sounding.begins_ms, at_ms)
+        return self._rules.admit(at_ms, waiting.left_ms, aired)
 
     def _rank(self, waiting: _Waiting) -> Rank:
         planned = waiting.planned
         return rank(planned.item, planned.authority, planned.planned_ms, self._order)
 
-    def _wait_for(self, other: Planned) -> None:
+    def _wait_for(self, other: Planned, now_ms: int) -> None:
         for each in self.waiting:
-            if each.because is None:
+            if each.because is None and each.planned.planned_ms <= now_ms:
                 each.because = other
 
     def _skip(self, waiting: _Waiting, why: str) -> None:
         self.waiting.remove(waiting)
-        self.lines.append(Line(planned=waiting.planned, outcome="skipped", why=why, because=waiting.because))
+        line = Line(planned=waiting.planned, outcome="skipped", why=why, because=waiting.because)
+        self.lines.append((waiting.since_ms, line))
 
     def _end(self, sounding: _Sounding, now_ms: int, outcome: Outcome | None, because: Planned | None = None) -> None:
         self.sounding = None
@@ -204,53 +228,46 @@ class _Day:
             self.aired = self._rules.heard(self.aired, sounding.begins_ms, now_ms)
         planned = sounding.waiting.planned
         late = sounding.begins_ms > planned.planned_ms + LATE_MS
-        self.lines.append(
-            Line(
-                planned=planned,
-                outcome=outcome or ("late" if late else "plays"),
-                begins_ms=sounding.begins_ms,
-                ends_ms=now_ms,
-                because=because or sounding.waiting.because,
-            )
+        line = Line(
+            planned=planned,
+            outcome=outcome or ("late" if late else "plays"),
+            begins_ms=sounding.begins_ms,
+            ends_ms=now_ms,
+            because=because or sounding.waiting.because,
         )
+        self.lines.append((sounding.begins_ms, line))
 
     def _interrupt(self, sounding: _Sounding, now_ms: int, by: Planned) -> None:
         self._end(sounding, now_ms, "interrupted", by)
         item, waiting = sounding.waiting.planned.item, sounding.waiting
-        if item.on_interrupt == "drop":
-            return
-        gone_ms = now_ms - sounding.begins_ms if item.on_interrupt == "resume" else 0
-        left_ms = max(1, waiting.left_ms - gone_ms)
-        self.waiting.append(_Waiting(waiting.planned, now_ms + grace_ms(item), left_ms, by))
+        gone_ms = now_ms - sounding.begins_ms
+        if goes_on(item, waiting.left_ms - gone_ms):
+            left_ms = waiting.left_ms - gone_ms if item.on_interrupt == "resume" else waiting.left_ms
+            self.waiting.append(_Waiting(waiting.planned, now_ms, now_ms + grace_ms(item), left_ms, by))
 
 
 def lay_out(planned: Sequence[Planned], rules: Rules | None, order: Order, aired: Aired | None = None) -> list[Line]:
-    """What becomes of a node's occurrences if no emergency, STOP, exercise or fault comes between; in order of beginning.
+    """What becomes of a node's occurrences if no emergency, STOP, exercise or fault comes between.
 
-    An interrupted bulletin that goes on later has a line for each time that it sounds.
+    In order of beginning (of what never begins: of beginning to wait). An interrupted bulletin that goes on later has a line
+    for each time that it sounds, or a last one that says why it does not.
     """
     day = _Day(rules, order, aired or Aired())
     coming = sorted(planned, key=_time)
-    number, last = 0, len(coming)
-    while number < last or day.sounding is not None:
-        now_ms = coming[number].planned_ms if number < last else None
-        if day.sounding is not None and (now_ms is None or day.sounding.ends_ms <= now_ms):
-            now_ms = day.sounding.ends_ms
-            day.falls_silent()
-            if not day.waiting:
-                continue
-        if now_ms is None:
-            break
-        while number < last and coming[number].planned_ms <= now_ms:
+    number, now_ms = 0, 0
+    while number < len(coming) or day.next_ms(now_ms):
+        leads = [coming[number].planned_ms - LEAD_MS] if number < len(coming) else []
+        now_ms = min([*leads, *day.next_ms(now_ms)])
+        while number < len(coming) and coming[number].planned_ms - LEAD_MS <= now_ms:
             day.comes(coming[number])
             number += 1
         day.settle(now_ms)
-    return sorted(day.lines, key=_begin)
+    return [line for _at_ms, line in sorted(day.lines, key=_at)]
 
 
-def _time(planned: Planned) -> int:
-    return planned.planned_ms
+def _time(planned: Planned) -> tuple[int, str, str, str]:
+    return planned.planned_ms, planned.subject, planned.authority, planned.item.id
 
 
-def _begin(line: Line) -> tuple[int, int]:
-    return line.planned.planned_ms if line.begins_ms is None else line.begins_ms, line.planned.planned_ms
+def _at(told: tuple[int, Line]) -> tuple[int, int]:
+    return told[0], told[1].planned.planned_ms

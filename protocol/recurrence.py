@@ -1,5 +1,6 @@
 """When bulletins are due: rules of RFC 5545, read by dateutil and refused when they cannot be meant. Pure."""
 
+import math
 import re
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
@@ -26,6 +27,8 @@ CLOCK_CHANGE: Final = timedelta(hours=3)
 """More than any zone moves its clocks at once: local order and UTC order may differ by that much."""
 WEEKDAYS: Final = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 MAX_A_DAY: Final = 96
+NEVER: Final = "UNTIL=19000101T000000"
+"""In the place of a COUNT that is used up."""
 CLOCK_PARTS: Final = ("BYHOUR", "BYMINUTE", "BYSECOND")
 _LOCAL: Final = re.compile(r"[0-9]{8}T[0-9]{6}")
 """dateutil reads UNTIL=1 as a day of the current month: two nodes would plan differently."""
@@ -171,38 +174,66 @@ def _begin_of(day: datetime, tz: ZoneInfo) -> tuple[int, bool]:
     return round(begins.timestamp() * 1000), begins.utcoffset() == ends.utcoffset()
 
 
-def _nearer(text: str, anchor: datetime, near: datetime) -> datetime:
-    """A later day from which the same rule gives the same instants from `near` on: dateutil walks from its first day.
+def _nearer(text: str, anchor: datetime, near: datetime) -> tuple[str, datetime]:
+    """The same rule from a later day, giving the same instants from `near` on: dateutil walks from the first day.
 
-    A rule with COUNT is walked from its true beginning.
+    Of a COUNT the plays up to that day are taken off; where they cannot be reckoned the rule is walked from its true beginning.
     """
     parts = _checked(text)
-    if "COUNT" in parts or near <= anchor:
-        return anchor
+    if near <= anchor:
+        return text, anchor
+    start, gone = _later(parts, anchor, near)
+    if "COUNT" not in parts:
+        return text, start
+    if gone is None:
+        return text, anchor
+    left = int(parts["COUNT"]) - gone * _times_a_day(parts)
+    end = f"COUNT={left}" if left > 0 else NEVER
+    return ";".join(end if name == "COUNT" else f"{name}={value}" for name, value in parts.items()), start
+
+
+def _later(parts: Mapping[str, str], anchor: datetime, near: datetime) -> tuple[datetime, int | None]:
+    """A later first day, and how many days on which the rule plays lie before it (None: nobody reckoned)."""
     every = int(parts.get("INTERVAL", "1"))
+    days = {WEEKDAYS.index(day) for day in parts["BYDAY"].split(",")} if "BYDAY" in parts and _is_by_week(parts) else set()
+    even = "BYMONTH" not in parts
     match parts["FREQ"]:
+        case "DAILY" if days:
+            weeks = (near - anchor).days // 7
+            return anchor + timedelta(weeks=weeks), weeks * len(days) if even else None
         case "DAILY":
-            return anchor + timedelta(days=(near - anchor).days // every * every)
+            steps = (near - anchor).days // every
+            return anchor + timedelta(days=steps * every), steps if even else None
         case "WEEKLY":
             monday = anchor - timedelta(days=anchor.weekday())
-            weeks = (near - monday).days // 7 // every * every
-            # without BYDAY the first day's own weekday is meant
-            return (monday if "BYDAY" in parts else anchor) + timedelta(weeks=weeks) if weeks else anchor
+            steps = (near - monday).days // 7 // every
+            if not steps or not days:  # without BYDAY the first day's own weekday is meant
+                return anchor + timedelta(weeks=steps * every), steps if even else None
+            before = sum(day < anchor.weekday() for day in days)
+            return monday + timedelta(weeks=steps * every), steps * len(days) - before if even else None
         case "MONTHLY":
             months = ((near.year - anchor.year) * 12 + near.month - anchor.month) // every * every
             year, month = divmod(anchor.year * 12 + anchor.month - 1 + months, 12)
-            return anchor.replace(year=year, month=month + 1, day=1) if months else anchor
+            return anchor.replace(year=year, month=month + 1, day=1) if months else anchor, None
         case _:
             years = (near.year - anchor.year) // every * every
-            return anchor.replace(year=anchor.year + years, month=1, day=1) if years else anchor
+            return anchor.replace(year=anchor.year + years, month=1, day=1) if years else anchor, None
+
+
+def _is_by_week(parts: Mapping[str, str]) -> bool:
+    return parts["FREQ"] in ("DAILY", "WEEKLY")
+
+
+def _times_a_day(parts: Mapping[str, str]) -> int:
+    return math.prod(len(set(map(int, parts.get(name, "0").split(",")))) for name in ("BYHOUR", "BYMINUTE", "BYSECOND"))
 
 
 def _midnight(at_ms: int, tz: ZoneInfo) -> datetime:
     return local(at_ms, tz).replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
 
 
-def _start_of(item: Item, programme: Programme, near_ms: int | None = None) -> datetime:
-    """The day from which an item's rule is walked, complete from `near_ms` on (None: from its first day).
+def _start_of(item: Item, programme: Programme, near_ms: int | None = None) -> tuple[str, datetime]:
+    """An item's rule and the day from which it is walked, complete from `near_ms` on (None: from its first day).
 
     Raises Malformed naming the item.
     """
@@ -226,9 +257,9 @@ def _day(text: str) -> datetime:
 def check(programme: Programme) -> None:
     """Refuse a programme with a rule that cannot be meant. Raises Malformed naming the item."""
     for item in programme.body.items:
-        start = _start_of(item, programme)
+        rule = _start_of(item, programme)
         try:
-            _rule(item.rrule, start)
+            _rule(*rule)
         except Malformed as error:
             raise Malformed(f"item {item.id!r}: {error}") from error
 
@@ -243,9 +274,9 @@ def _instants(item: Item, programme: Programme, begin_ms: int, end_ms: int) -> I
 
 def _from_days(item: Item, programme: Programme, begin_ms: int, first: datetime, last: datetime, tz: ZoneInfo) -> Iterator[int]:
     """What a rule names from one local day to another, in UTC ms."""
-    start, split = _start_of(item, programme, begin_ms - DAY_MS), _split(item.rrule)
+    (rule, start), split = _start_of(item, programme, begin_ms - DAY_MS), _split(item.rrule)
     if split is None:
-        for naive in _rule(item.rrule, start).xafter(first, inc=True):
+        for naive in _rule(rule, start).xafter(first, inc=True):
             if naive >= last + timedelta(days=1):
                 break
             yield _utc_ms(naive, tz)

@@ -5,6 +5,7 @@ from msgspec import structs
 from edge_agent.commands import Play, Speak
 from edge_agent.core import authority, plan, plays, reports, score
 from edge_agent.core.state import Due, Playing, Turn
+from protocol.programme import MUTE
 
 
 def begin(turn: Turn, due: Due) -> None:
@@ -22,7 +23,7 @@ def speak(turn: Turn, playing: Playing, due: Due) -> None:
     why_not = why_over(turn, due, at_ms)
     scored = score.of_item(due.item, turn.state.media_root)
     if why_not is None and not scored.parts:
-        why_not = "nothing in it can be played on this node"
+        why_not = MUTE
     rules, admission = plan.rules_here(turn), plan.admit(turn, due, at_ms)
     if why_not is not None or rules is None or admission.until_ms is None:
         plays.drop(turn, playing, "skipped", why_not or admission.why)

@@ -3,14 +3,26 @@
 from msgspec import structs
 
 from edge_agent.core import authority, reports
-from edge_agent.core.state import Due, OccurrenceKey, Playing, Stored, Turn
+from edge_agent.core.state import MS_NS, Due, OccurrenceKey, Playing, Stored, Turn
 from edge_agent.events import PlayEnded
 from protocol.bulletins import Item, Programme
 from protocol.documents import Station, StationBody
 from protocol.errors import Malformed
 from protocol.hours import NO_RULES, Admission, Aired, Rules, StationHeld, station_of
 from protocol.orders import ExerciseStart
-from protocol.programme import LATE, LONGEST_GRACE_MS, Order, grace_ms, interrupts, length_ms, rank, written_order
+from protocol.programme import (
+    LATE,
+    LEAD_MS,
+    LONGEST_GRACE_MS,
+    MUTE,
+    Order,
+    goes_on,
+    grace_ms,
+    interrupts,
+    length_ms,
+    rank,
+    written_order,
+)
 from protocol.reports import PlayRecord
 from protocol.rules import lifts
 from protocol.seen import Slot
@@ -18,8 +30,6 @@ from protocol.trust import covers
 
 HORIZON_MS = 1_200_000
 REPLAN_BEFORE_MS = 300_000
-LEAD_MS = 1_500
-"""An item is prepared this long before its time: its record is on disk and its decoder runs when the instant comes."""
 PLAYED_KEPT = 4_096
 """By number, not by age: after a clock was years ahead for a minute, today's bulletins must still be known as played."""
 JUMP_MS = 120_000
@@ -96,7 +106,10 @@ def admit(turn: Turn, due: Due, at_ms: int) -> Admission:
     why, rules = why_silent(turn, due.key[1], at_ms), rules_here(turn)
     if why is not None or rules is None:
         return Admission(None, why or NO_RULES)
-    return rules.admit(at_ms, max(1, length_ms(due.item) - due.gone_ms), _aired_until(turn, rules, at_ms))
+    whole_ms = length_ms(due.item)
+    if not whole_ms:
+        return Admission(None, MUTE)
+    return rules.admit(at_ms, max(1, whole_ms - due.gone_ms), _aired_until(turn, rules, at_ms))
 
 
 def _aired_until(turn: Turn, rules: Rules, at_ms: int) -> Aired:
@@ -178,7 +191,7 @@ def _refresh(turn: Turn) -> bool:
             dues += _expand(turn, slot, stored, stored.payload)
     turn.set(
         order=_order(turn),
-        upcoming=tuple(sorted((due for due in dues if due.key not in state.played), key=lambda due: due.planned_ms)),
+        upcoming=tuple(sorted((due for due in dues if due.key not in state.played), key=lambda due: (due.planned_ms, due.key))),
         queue=tuple(due for due in state.queue if _stays(turn, due)) + tuple(due for due in state.upcoming if _jumped(turn, due)),
         planned_to_ms=now_ms + HORIZON_MS,
         plan_stale=False,
@@ -257,7 +270,10 @@ def mark_played(turn: Turn, due: Due) -> None:
 def keep_interrupted(turn: Turn, playing: Playing) -> None:
     """The item's own rule: drop it, or begin again (or go on) when there is silence, within its grace from now."""
     due = playing.due
-    if due is not None and due.item.on_interrupt != "drop" and turn.state.clock_usable:
+    if due is None or not turn.state.clock_usable:
+        return
+    heard_ms = 0 if playing.begun_ns is None else (turn.now.mono_ns - playing.begun_ns) // MS_NS
+    if goes_on(due.item, length_ms(due.item) - due.gone_ms - heard_ms):
         until_ms = turn.now.wall_ms + grace_ms(due.item)
         turn.set(queue=(*turn.state.queue, structs.replace(due, until_ms=until_ms)))
 

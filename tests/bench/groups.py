@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from tests.bench import body, confirm, fetch, idle, kills, province, scale, share, stop, timed, timetable
+from tests.bench import body, confirm, cuts, fetch, idle, kills, planning, province, scale, share, stop, timed, timetable
 from tests.bench.measure import Figure
 from tests.bench.place import CLEAN, MOBILE, Need, Options
 
@@ -38,5 +38,7 @@ GROUPS = (
     Group("scale", "an order verified by 10,000 simulated nodes, beside the bare broker", 240, 60, scale.run),
     Group("scale-controller", "the real controller with 10,000 nodes connected", 360, 110, province.run),
     Group("preview", "a week of 1,000 nodes laid out ahead, beside bare dateutil, 10 runs", 40, 20, timetable.run),
+    Group("plan", "planning with 200 bulletins whose rules are three years old, beside bare dateutil", 90, 25, planning.run),
+    Group("cuts", "1,000 power cuts of store and fetcher", 600, 60, cuts.run),
     Group("kills", "200 rounds of the kill test", 500, 60, kills.run),
 )

@@ -33,6 +33,7 @@ class Player:
         self.active: dict[int, Heard] = {}
         self.heard: list[Heard] = []
         self.refuses = 0
+        self.latency_ns = LATENCY_NS
 
     def start(self, play: Play, now_ns: int) -> None:
         if self.refuses:
@@ -40,7 +41,7 @@ class Player:
             self._later(now_ns, lambda: PlayEnded(play.play_id, "failed", "no sink", now_ns, 0, 0, -12_000, -12_000, 0))
             return
         assert play.play_id not in self.active, "told twice"
-        begin_ns = max(now_ns + LATENCY_NS, play.at_mono_ns or 0)
+        begin_ns = max(now_ns + self.latency_ns, play.at_mono_ns or 0)
         heard = Heard(play, begin_ns)
         self.active[play.play_id] = heard
         at_ns = begin_ns
@@ -85,7 +86,7 @@ class Player:
         if heard is None or heard.stopped:
             return
         heard.stopped = True
-        heard.end_ns = min(heard.end_ns, now_ns + LATENCY_NS)
+        heard.end_ns = min(heard.end_ns, now_ns + self.latency_ns)
         self._later(heard.end_ns, lambda: self._end(heard, "stopped"))
 
     def _end(self, heard: Heard, how: str) -> Event:

@@ -73,6 +73,17 @@ async def test_a_document_in_force_replaces_the_one_that_waits_and_a_dropped_one
     assert {kept.digest for kept in reopened(tmp_path).documents} == {digest(2), digest(6)}
 
 
+def test_names_of_media_are_synced_before_they_are_believed(tmp_path, monkeypatch):
+    home = tmp_path / "media" / "ab"
+    home.mkdir(parents=True)
+    (home / f"{'ab' * 32}.mka").write_bytes(b"whole")
+    synced = []
+    real = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda handle: (real(handle), synced.append(Path(f"/proc/self/fd/{handle}").readlink())))
+    assert reopened(tmp_path).media == {"ab" * 32}
+    assert home in synced
+
+
 async def test_the_place_of_a_played_item_is_remembered_and_an_order_is_none(tmp_path):
     async with opened(tmp_path) as running:
         await running.save(1, PutRecord(record(1, "played", item="sang"), is_open=False), PutRecord(record(2), is_open=False))

@@ -1,124 +1,19 @@
-"""When bulletins are due, against an independent walk over the days."""
+"""What a rule may say, and what a calendar and a programme that is published anew make of it."""
 
 import unicodedata
-from datetime import UTC, date, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from protocol.bulletins import Item
 from protocol.errors import Malformed
-from protocol.recurrence import WEEKDAYS, Calendar, check, occurrences, zone
+from protocol.recurrence import Calendar, check, occurrences, zone
 from tests.protocol.vector_world import DAY_MS, NOW, T0, item, programme
 
 MINUTE_MS = 60_000
 VIETNAM_MS = 7 * 3_600_000
 ZONES = ("Asia/Ho_Chi_Minh", "Europe/Berlin", "America/Sao_Paulo", "UTC")
-
-
-def nth_of_month(day: date) -> tuple[int, int]:
-    """How many weekdays of its name the month has had by then, and how many from its end."""
-    length = ((day.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)).day
-    return (day.day + 6) // 7, -((length - day.day) // 7 + 1)
-
-
-def day_matches(parts: dict[str, str], day: date, first: date) -> bool:
-    """Whether a rule names this day: what each part says, by the book, one day at a time."""
-    frequency, interval = parts["FREQ"], int(parts.get("INTERVAL", "1"))
-    steps = {
-        "DAILY": (day - first).days,
-        "WEEKLY": ((day - timedelta(days=day.weekday())) - (first - timedelta(days=first.weekday()))).days // 7,
-        "MONTHLY": (day.year - first.year) * 12 + day.month - first.month,
-    }[frequency]
-    if steps % interval or ("BYMONTH" in parts and day.month not in map(int, parts["BYMONTH"].split(","))):
-        return False
-    name, length = WEEKDAYS[day.weekday()], ((day.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)).day
-    if "BYMONTHDAY" in parts and not {day.day, day.day - length - 1} & set(map(int, parts["BYMONTHDAY"].split(","))):
-        return False
-    if "BYDAY" in parts:
-        counts = nth_of_month(day)
-        return any(
-            wanted[-2:] == name and (wanted[:-2] == "" or int(wanted[:-2]) in counts) for wanted in parts["BYDAY"].split(",")
-        )
-    if "BYMONTHDAY" in parts or frequency == "DAILY":
-        return True
-    return day.weekday() == first.weekday() if frequency == "WEEKLY" else day.day == first.day
-
-
-def walked(of: Item, valid_from_ms: int, valid_until_ms: int) -> list[int]:
-    """The oracle: every minute that the rule names, of every day of the document's validity."""
-    parts = dict(part.split("=") for part in of.rrule.split(";"))
-    tz = ZoneInfo(of.tz)
-    first = datetime.fromtimestamp(valid_from_ms / 1000, tz).date()
-    hours, minutes = (sorted(set(map(int, parts[name].split(",")))) for name in ("BYHOUR", "BYMINUTE"))
-    found = []
-    for number in range(50):
-        day = first + timedelta(days=number)
-        if day_matches(parts, day, first):
-            found += [datetime(day.year, day.month, day.day, hour, minute) for hour in hours for minute in minutes]  # noqa: DTZ001  local
-    if "UNTIL" in parts:
-        found = [naive for naive in found if naive <= datetime.strptime(parts["UNTIL"], "%Y%m%dT%H%M%S")]  # noqa: DTZ007  local
-    found = found[: int(parts.get("COUNT", "100000"))]
-    planned = [round(naive.replace(tzinfo=tz).astimezone(UTC).timestamp() * 1000) for naive in found]
-    return [at_ms for at_ms in planned if valid_from_ms <= at_ms < valid_until_ms and at_ms not in of.exdates_ms]
-
-
-NUMBERS = lambda low, high, most: st.lists(st.integers(low, high), min_size=1, max_size=most).map(  # noqa: E731  a strategy
-    lambda found: ",".join(map(str, found))
-)
-DAYS = st.lists(st.sampled_from(WEEKDAYS), min_size=1, max_size=4, unique=True)
-COUNTED = st.lists(
-    st.builds(str.__add__, st.sampled_from(["1", "2", "-1", "4"]), st.sampled_from(WEEKDAYS)), min_size=1, max_size=3
-)
-
-
-@st.composite
-def rules(draw: st.DrawFn) -> str:
-    frequency = draw(st.sampled_from(["DAILY", "WEEKLY", "MONTHLY"]))
-    parts = {"FREQ": frequency, "BYHOUR": draw(NUMBERS(0, 23, 3)), "BYMINUTE": draw(NUMBERS(0, 59, 3))}
-    if draw(st.booleans()):
-        parts["INTERVAL"] = str(draw(st.integers(1, 9)))
-    if frequency == "MONTHLY" and draw(st.booleans()):
-        parts["BYMONTHDAY"] = draw(NUMBERS(1, 28, 3) | st.sampled_from(["31", "-1", "15,-2"]))
-    elif frequency == "MONTHLY":
-        parts["BYDAY"] = ",".join(draw(COUNTED | DAYS))
-    elif draw(st.booleans()) and (frequency == "WEEKLY" or "INTERVAL" not in parts):
-        parts["BYDAY"] = ",".join(draw(DAYS))
-    if "INTERVAL" not in parts and draw(st.integers(0, 3)) == 0:
-        parts["BYMONTH"] = draw(st.sampled_from(["3,4,5", "1,3,10", "1,4,8"]))
-    if draw(st.integers(0, 3)) == 0:
-        parts["UNTIL"] = f"202603{draw(st.integers(1, 31)):02}T120000"
-    elif draw(st.integers(0, 3)) == 0:
-        parts["COUNT"] = str(draw(st.integers(1, 40)))
-    return ";".join(f"{name}={value}" for name, value in parts.items())
-
-
-@settings(max_examples=400, deadline=None)
-@example(rule="FREQ=WEEKLY;BYHOUR=0;BYMINUTE=0", tz="Asia/Ho_Chi_Minh", begin=T0, days=8, window=[0.5, 1.0])
-@given(
-    rule=rules(),
-    tz=st.sampled_from(ZONES),
-    begin=st.integers(T0, T0 + 20 * DAY_MS),
-    days=st.integers(1, 45),
-    window=st.tuples(st.floats(0, 1), st.floats(0, 1)).map(sorted),
-)
-def test_occurrences_are_those_of_a_walk_over_the_days(rule: str, tz: str, begin: int, days: int, window: list[float]):
-    until = begin + days * DAY_MS
-    bare = programme(T0, item(rrule=rule), valid_from_ms=begin, valid_until_ms=until)
-    every = walked(_in(bare.body.items[0], tz), begin, until)
-    one = _in(bare.body.items[0], tz, every[::3])
-    document = programme(T0, one, valid_from_ms=begin, valid_until_ms=until)
-    check(document)
-    low, high = (begin + round(part * (until - begin)) for part in window)
-    expected = [at_ms for at_ms in walked(one, begin, until) if low <= at_ms < high]
-    assert sorted(found.planned_ms for found in occurrences(document, "00", low, high)) == sorted(expected)
-
-
-def _in(of: Item, tz: str, exdates_ms: list[int] = []) -> Item:  # noqa: B006  never changed
-    return structs.replace(of, tz=tz, exdates_ms=tuple(exdates_ms))
 
 
 @pytest.mark.parametrize(

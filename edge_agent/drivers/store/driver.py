@@ -8,7 +8,7 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -68,7 +68,7 @@ class Store:
             boot_count = max(before, self._boots_beside()) + 1
             self._begin(db, boot_count)
             self._count_beside(boot_count)
-            media = frozenset(path.stem for path in (self._folder / "media").glob("??/*.mka"))
+            media = frozenset(_files_for_sure(self._folder / "media"))
             memory = db.read(boot_count, first_boot=before == 0, media=media)
         except (Damaged, sqlite3.Error, OSError):
             db.close()
@@ -229,6 +229,25 @@ class Store:
         if now_s >= self._ballast_due_s:
             self._ballast_due_s = now_s + BALLAST_AGAIN_S
             self._ballast.lay()
+
+
+def _files_for_sure(media: Path) -> Iterator[str]:
+    """The media that lie there whole. Their names are synced before they are believed.
+
+    A process that was killed between a rename and its folder's sync leaves a name that the next power cut may take back, and
+    until then a set could have been put in force on it. 256 folders take 17-50 ms.
+    """
+    for home in media.glob("??"):
+        try:
+            handle = os.open(home, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+        except OSError as error:
+            log.warning("media in %s are fetched anew: %s", home, error)
+            continue
+        yield from (path.stem for path in home.glob("*.mka"))
 
 
 def is_urgent(save: Save) -> bool:
