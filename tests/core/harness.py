@@ -11,6 +11,7 @@ import msgspec
 from edge_agent.commands import Acknowledge, Fetch, HoldFetch, Hush, Publish, RecallRecords, Save, Speak, Subscribe
 from edge_agent.core.node import decide
 from edge_agent.core.state import State
+from edge_agent.desk import LONGEST_SLEEP_S
 from edge_agent.events import (
     Arrived,
     Booted,
@@ -142,8 +143,9 @@ class Node:
     def happen(self, event: Event) -> None:
         now = Instant(self.true_ms + self.error_ms, self.mono_ns, self.clock, f"{next(self.dice):016x}")
         self.turns += 1
-        self.state, commands, self.wake_ns = decide(self.state, event, now)
-        assert self.wake_ns > self.mono_ns, "a wake that is past would turn the processor in circles"
+        self.state, commands, wake_ns = decide(self.state, event, now)
+        assert wake_ns > self.mono_ns, "a wake that is past would turn the processor in circles"
+        self.wake_ns = min(wake_ns, self.mono_ns + round(LONGEST_SLEEP_S * 1e9))
         for command in commands:
             self.commands.append(command)
             self._obey(command)
