@@ -51,6 +51,12 @@ def take(turn: Turn, alarm: Alarm, ref: int) -> None:
     )
 
 
+def is_being_updated(turn: Turn, alarm: Alarm) -> bool:
+    """Whether a newer version is on its way to the disk: its transaction closes this one, and nothing may open it again."""
+    under_way = [after.alarm.start.incident for after in turn.state.after.values() if after.alarm is not None]
+    return alarm.start.incident in under_way
+
+
 def take_effect(turn: Turn, alarm: Alarm, record: PlayRecord | None) -> None:
     """It is on disk: it takes the place of what it updates, and sounds unless something higher does."""
     stops = turn.state.seen.stops()

@@ -84,6 +84,6 @@ def next_wake_ns(turn: Turn) -> list[int]:
     if state.clock_usable:
         return []
     wakes = [state.nonce_drawn_ns + NONCE_LIFE_NS]
-    if now.clock != "unknown":
+    if now.clock != state.clock:
         wakes.append(turn.mono_ns_of(max(state.floor_ms, FLOOR_BUILD_MS)))
     return wakes

@@ -191,10 +191,11 @@ class Broker:
             copies = 0 if roll < 0.15 else 2 if roll < 0.3 else 1
             delay_ms += self.chance.randint(0, 20_000) if roll > 0.8 else 0
         for _ in range(copies):
-            self.clockwork.after_ms(delay_ms, lambda: self._to_head(pole.name, message))
+            self.clockwork.after_ms(delay_ms, lambda life=pole.life: self._to_head(pole.name, message, pole.life == life))
 
-    def _to_head(self, name: str, message) -> None:
-        if self.up:
+    def _to_head(self, name: str, message, of_this_life: bool) -> None:
+        """What was on its way when the power went is lost: no connection brings it after that of a later life."""
+        if self.up and of_this_life:
             self.world.head_hears(lambda head: head.takes(name, message))
 
 

@@ -25,7 +25,7 @@ class Known:
     online: str = "never"
     boot_count: int = 0
     holds: tuple[str, ...] = ()
-    amnesia: bool = False
+    at_ms: int = 0
     epoch: int = 0
     records_first: int = 1
     upto: int = 0
@@ -153,7 +153,7 @@ class Head:
         def look() -> None:
             if self.looking_ms == at_ms:
                 self.looking_ms = None
-                for node in self.lagging.due(self.clockwork.now_ms) if self.world.head_up else ():
+                for node in self.lagging.due(self.clockwork.now_ms):
                     self._documents(node)
                 self._look()
 
@@ -161,6 +161,8 @@ class Head:
 
     def _documents(self, node: str) -> None:
         known = self.nodes[node]
+        if not self.world.head_up:
+            return
         lag = [held for held in self.map.due(node, self.clockwork.now_ms) if held.digest not in known.holds]
         if not lag or known.online in ("lost", "never"):
             self.lagging.settled(node)
@@ -179,20 +181,21 @@ class Head:
             case Hello():
                 if message.boot_count < known.boot_count and not message.amnesia:
                     return
-                known.boot_count, known.online = message.boot_count, "online"
-                self._hello(known, message)
+                late = message.boot_count == known.boot_count and message.at_ms < known.at_ms
+                known.boot_count, known.at_ms, known.online = message.boot_count, message.at_ms, "online"
+                self._hello(known, message, late=late)
             case Receipt():
-                known.online = "online"
+                known.at_ms, known.online = message.at_ms, "online"
                 self._receipt(known, message)
             case _:
                 known.troubles = message.troubles
 
-    def _hello(self, known: Known, hello: Hello) -> None:
+    def _hello(self, known: Known, hello: Hello, *, late: bool) -> None:
         now_ms, node = self.clockwork.now_ms, known.id
-        if hello.amnesia and hello.last_record_id < known.upto:
+        counted = max((number for epoch, number in known.plays if epoch == known.epoch), default=0) if hello.amnesia else 0
+        if hello.amnesia and not late and hello.last_record_id < max(known.upto, counted):
             known.epoch += 1
             known.upto = 0
-        known.amnesia = hello.amnesia and (known.amnesia or hello.last_record_id < known.upto)
         known.holds = tuple(held.digest for held in hello.holds)
         known.troubles, known.nonce, known.clock = hello.troubles, hello.nonce, hello.clock_state
         known.records_first = max(hello.first_record_id, 1)

@@ -31,6 +31,7 @@ class Ledger(Law):
         self.stops: dict = {}
         self.lifts: dict = {}
         self.ended: dict = {}
+        self.excused: dict = {}
         self.sound_began: dict = {}
 
     def booting(self, pole) -> None:
@@ -41,7 +42,7 @@ class Ledger(Law):
             table[pole] = {digest: signed for digest, signed in held.items() if digest in marks}
         if not marks:
             self.sound_began[pole] = {}
-        self.ended[pole] = set()
+        self.ended[pole], self.excused[pole] = set(), set()
         self.sound_began.setdefault(pole, {})
 
     def turned(self, pole, event) -> None:
@@ -100,7 +101,7 @@ class Ledger(Law):
         found = []
         for digest in pole.card.standing:
             signed = self.world.office.all.get(digest)
-            if signed is None or signed.payload.kind != "order" or digest in self.ended[pole]:
+            if signed is None or signed.payload.kind != "order" or digest in self.ended[pole] | self.excused[pole]:
                 continue
             began_ms = self.sound_began[pole].get(digest)
             spent = began_ms is not None and self.clockwork.now_ms >= began_ms + signed.payload.sound_max_s * 1_000
@@ -118,7 +119,7 @@ class Ledger(Law):
             self.ended[pole].add(sound.signed.digest)
 
     def booted(self, pole) -> None:
-        """What stood on the card and whose time ran out in the dark is over; without a clock nobody can tell, and it is heard."""
+        """What stood on the card and whose time ran out in the dark need not sound; without a clock nobody can tell, and it does."""
         if not pole.time_is_good:
             return
         for digest, write in pole.card.standing.items():
@@ -127,7 +128,7 @@ class Ledger(Law):
             since_ms = order.accepted_ms if began_ms is None else began_ms
             out_of_time = pole.wall_ms - since_ms >= signed.payload.sound_max_s * 1_000 - 3_000
             if out_of_time and (order.state == "sounding" or pole.wall_ms > signed.payload.accept_until_ms):
-                self.ended[pole].add(digest)
+                self.excused[pole].add(digest)
 
 
 def all_laws(world):

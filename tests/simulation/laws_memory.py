@@ -218,7 +218,8 @@ class LossIsSeen(Law):
 
     def _told(self, pole, trouble: str) -> None:
         since_ms = self.clockwork.now_ms - SEEN_WITHIN_MS
-        calm = pole.linked and self.linked_ms.get(pole, 0) < since_ms and self.world.misfortune.upset_ms.get(pole.name, 0) < since_ms - 60_000
+        clean = not self.world.broker.messy.get(pole.name)
+        calm = clean and pole.linked and self.linked_ms.get(pole, 0) < since_ms and self.world.misfortune.upset_ms.get(pole.name, 0) < since_ms - 60_000
         if calm and self.world.head_up and self.world.broker.up and trouble in pole.state.troubles:
             if trouble not in self.world.head.nodes[pole.name].troubles:
                 self.broken(pole, f"{trouble} for {SEEN_WITHIN_MS // 1_000} s, and the controller does not know")

@@ -110,6 +110,12 @@ class Quiet(Law):
         super().__init__(world)
         self.grace_ms: dict = {}
         self.loose: set = set()
+        self.new_rules_ms: dict = {}
+
+    @staticmethod
+    def _rules(pole) -> str:
+        held = pole.state.documents.get(Slot("station", COMMUNE, COMMUNE))
+        return held.digest if held is not None else ""
 
     def _body(self, pole):
         held = pole.state.documents.get(Slot("station", COMMUNE, COMMUNE))
@@ -131,14 +137,16 @@ class Quiet(Law):
         if not self._concerns(sound) or sound in self.loose:
             self.loose.discard(sound)
             return
-        if self.clockwork.now_ms >= self.grace_ms.get(pole, 0) and not self._is_open(pole, pole.wall_ms - SLACK_MS):
+        at_ms = max(pole.wall_ms - SLACK_MS, sound.begin_ms + pole.error_ms)
+        calm = self.clockwork.now_ms >= max(self.grace_ms.get(pole, 0), self.new_rules_ms.get(pole, 0) + SLACK_MS)
+        if calm and self._rules(pole) in pole.card_digests() and not self._is_open(pole, at_ms):
             self.broken(pole, f"{sound.signed} {sound.item} still sounds at {oracle.clock_face(pole.wall_ms)}, its station being closed")
 
     def clock_set(self, pole, error_ms, _clock) -> None:
         """The old clock's part is judged now; of the new one the node learns within five seconds. One it cannot trust: its ceiling."""
         for sound in pole.ear.values():
             if self._concerns(sound) and sound not in self.loose:
-                was_ms = self.clockwork.now_ms + error_ms - SLACK_MS
+                was_ms = max(self.clockwork.now_ms - SLACK_MS, sound.begin_ms) + error_ms
                 if self.clockwork.now_ms >= self.grace_ms.get(pole, 0) and not self._is_open(pole, was_ms):
                     self.broken(pole, f"{sound.signed} {sound.item} sounds at {oracle.clock_face(was_ms)}, its station being closed")
                 if not pole.time_is_good:
@@ -156,12 +164,14 @@ class Quiet(Law):
     def committed(self, pole, writes) -> None:
         """New hours are kept within a second."""
         if any(getattr(write, "slot", None) == Slot("station", COMMUNE, COMMUNE) for write in writes):
+            self.new_rules_ms[pole] = self.clockwork.now_ms
             self.in_ms(SLACK_MS, lambda: self._review(pole))
 
     def _review(self, pole) -> None:
         for sound in pole.ear.values():
             calm = sound not in self.loose and self.clockwork.now_ms >= self.grace_ms.get(pole, 0) and pole.time_is_good
-            if calm and self._concerns(sound) and not self._is_open(pole, pole.wall_ms - SLACK_MS):
+            at_ms = max(pole.wall_ms - SLACK_MS, sound.begin_ms + pole.error_ms)
+            if calm and self._concerns(sound) and not self._is_open(pole, at_ms):
                 self.broken(pole, f"{sound.signed} {sound.item} goes on although its station closed")
 
 
@@ -220,7 +230,7 @@ class StopStops(Law):
             one.payload.incident == signed.payload.incident and one.payload.seq > signed.payload.seq and oracle.may_touch(one, signed)
             for one in newer
         )
-        if not updated and signed.digest not in ledger.ended[pole]:
+        if not updated and not sound.whole and signed.digest not in ledger.ended[pole]:
             self.broken(pole, f"{signed} fell silent, and nobody who may had stopped it")
 
 

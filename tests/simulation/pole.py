@@ -56,7 +56,6 @@ class SimCard(Card):
         super().__init__()
         self.standing: dict[str, PutOrder] = {}
         self.ever: set[str] = set()
-        self.fresh = True
 
     def commit(self, save: Save) -> None:
         for write in save.writes:
@@ -76,8 +75,7 @@ class SimCard(Card):
         }
         memory = super().boot()
         kept = tuple(rec for rec in memory.bulletins if rec.planned_ms > newest - BULLETINS_KEPT_MS)
-        fresh, self.fresh = self.fresh, False
-        return structs.replace(memory, bulletins=kept, first_boot=fresh)
+        return structs.replace(memory, bulletins=kept)
 
 
 @dataclass(eq=False)
@@ -93,6 +91,7 @@ class Sound:
     wall_ms: int
     end_ms: int | None = None
     how: str = ""
+    whole: bool = False
 
 
 class SimPlayer(Player):
@@ -119,7 +118,9 @@ class SimPlayer(Player):
 
     def _end(self, heard, how):
         event = super()._end(heard, how)
-        self._pole.ear_ends(heard.play.play_id, how)
+        # an emergency ends with a pause, its call sign and a chime: who heard those heard all of it
+        whole = event.part >= len(heard.play.parts) - 3
+        self._pole.ear_ends(heard.play.play_id, how, whole=whole)
         return event
 
 
@@ -305,6 +306,9 @@ class Pole:
         if save.writes:
             self.world.told("committed", self, save.writes)
 
+    def card_digests(self) -> set[str]:
+        return {kept.digest for kept in self.card.documents.values()}
+
     # --- the link ---
 
     def link_up(self) -> None:
@@ -360,10 +364,10 @@ class Pole:
         self.world.note(self, "SOUNDS", signed, item)
         self.world.told("begun", self, sound)
 
-    def ear_ends(self, play_id: int, how: str) -> None:
+    def ear_ends(self, play_id: int, how: str, *, whole: bool = False) -> None:
         sound = self.ear.pop(play_id, None)
         if sound is None:
             return
-        sound.end_ms, sound.how = self.clockwork.now_ms, how
+        sound.end_ms, sound.how, sound.whole = self.clockwork.now_ms, how, whole
         self.world.note(self, "silent", how, sound.signed, sound.item)
         self.world.told("over", self, sound)
