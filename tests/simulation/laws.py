@@ -121,6 +121,8 @@ class Ledger(Law):
     def booted(self, pole) -> None:
         """What stood on the card and whose time ran out in the dark need not sound; without a clock nobody can tell, and it does."""
         if not pole.time_is_good:
+            for digest in pole.card.standing:
+                self.sound_began[pole].pop(digest, None)
             return
         for digest, write in pole.card.standing.items():
             signed, order = self.world.office.all[digest], write.order
