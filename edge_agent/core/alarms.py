@@ -14,7 +14,7 @@ from protocol.rules import silences
 from protocol.seen import OrderMark
 
 TRIES: Final = 3
-"""A play that the player could not begin is told again so often before the emergency counts as ended."""
+"""So many plays in a row that the player could not begin, and the emergency counts as ended; one that is heard begins the count anew."""
 SPENT: Final = "its sound time is over"
 
 
@@ -240,5 +240,8 @@ def ended(turn: Turn, alarm: Alarm, how: str, reason: str) -> None:
     """Its play ended by itself. One that could not sound at all is tried again before it is given up."""
     if how != "failed":
         end(turn, alarm, "ended", why=reason if how == "max" else "")
-    elif alarm.tries >= TRIES:
+    elif alarm.failures + 1 >= TRIES:
         end(turn, alarm, "ended", why=f"failed: {reason}")
+    else:
+        failed = structs.replace(alarm, failures=alarm.failures + 1)
+        turn.set(alarms={**turn.state.alarms, alarm.start.incident: failed})

@@ -40,7 +40,8 @@ class Stored(Struct, frozen=True):
 
 
 class Alarm(Struct, frozen=True, kw_only=True):
-    """A START that is on disk and not over: `repeats_done` counts those that were heard whole, `tries` the plays told of it.
+    """A START that is on disk and not over: `repeats_done` counts those that were heard whole, `tries` the plays told of it,
+    `failures` those in a row that could not begin.
 
     `sounded_ns` is CLOCK_MONOTONIC of its first sample; after a power cut it may lie before the zero of that clock.
     `accepted_ms` is its acceptance, and once it sounded the wall time of its first sample, if a clock could tell it.
@@ -53,6 +54,7 @@ class Alarm(Struct, frozen=True, kw_only=True):
     sounded_ns: int | None = None
     repeats_done: int = 0
     tries: int = 0
+    failures: int = 0
 
     def put(self, state: Literal["accepted", "sounding", "ended", "stopped"]) -> PutOrder:
         """What the disk is to know of it."""

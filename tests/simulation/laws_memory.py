@@ -1,6 +1,6 @@
 """Laws 2, 6, 7, 10 and 11: what is kept, counted, timed and told."""
 
-from edge_agent.commands import PutDocument, PutNumber, PutOrder
+from edge_agent.commands import DropDocument, PutDocument, PutNumber, PutOrder
 from edge_agent.events import SaveFailed
 from protocol.seen import Slot
 from tests.core.people import COMMUNE
@@ -53,6 +53,9 @@ class OnceAndInOrder(Law):
                 if seq < self.seqs.get(key, 0):
                     self.broken(pole, f"an older {write.slot.kind} took the place of a newer one")
                 self.seqs[key] = seq
+            elif isinstance(write, DropDocument):
+                # its signers lost their power: the highest of those who still have any counts now, and that may be an older one
+                self.seqs.pop((pole, pole.memories, write.slot), None)
             elif isinstance(write, PutOrder):
                 self._order(pole, write.order)
 

@@ -224,8 +224,11 @@ class StopStops(Law):
             return
         if signed.digest in pole.card.standing and signed.digest not in ledger.ended[pole]:
             return  # law 3 asks whether it sounds, or something higher does
-        digest = pole.card.marks
-        newer = [self.world.office.all[other] for other in digest if self.world.office.all[other].op == "START"]
+        later = [rec for rec, _ in pole.card.records.values() if rec.record_id > sound.record.record_id]
+        if any(rec.digest == signed.digest and rec.ending == "failed" for rec in later):
+            return  # it was interrupted, and then the player failed it
+        marks = [self.world.office.all[other] for other in pole.card.marks]
+        newer = [one for one in marks if one.op == "START"]
         updated = any(
             one.payload.incident == signed.payload.incident and one.payload.seq > signed.payload.seq and oracle.may_touch(one, signed)
             for one in newer
