@@ -5,7 +5,7 @@ from typing import Final, Literal
 
 from msgspec import structs
 
-from edge_agent.core import content, plan, reports
+from edge_agent.core import clock, content, plan, reports
 from edge_agent.core.state import MS_NS, Alarm, Turn
 from edge_agent.events import KeptOrder, Memory
 from protocol.documents import Root
@@ -39,6 +39,7 @@ def recall(turn: Turn, memory: Memory) -> None:
         played={(rec.area, rec.authority, rec.item, rec.planned_ms): rec.planned_ms for rec in memory.bulletins},
         booted=True,
     )
+    clock.watch(turn)  # by the floor that was just recalled
     _recall_documents(turn, memory)
     for record in memory.bulletins:
         plan.count_session(turn, record)

@@ -167,13 +167,17 @@ def item_in_force(turn: Turn, due: Due) -> str | None:
 
 
 def _refresh(turn: Turn) -> bool:
-    """Expand the programmes in force for the next two hours: at every change, at every end, and before the horizon is reached."""
+    """Expand the programmes in force for the next two hours: at every change, at every end, and before the horizon is reached.
+
+    Returns whether what sounds is to be judged anew too.
+    """
     state, now_ms = turn.state, turn.now.wall_ms
     if not state.clock_usable:
         if state.plan_stale:
             turn.set(upcoming=(), queue=(), planned_to_ms=0, plan_stale=False)
         return state.plan_stale
-    if not state.plan_stale and state.planned_to_ms - now_ms >= REPLAN_BEFORE_MS:
+    anew = state.plan_stale or now_ms >= state.plan_ends_ms
+    if not anew and state.planned_to_ms - now_ms > REPLAN_BEFORE_MS:
         return False
     dues: list[Due] = []
     for slot, stored in state.documents.items():
@@ -183,10 +187,11 @@ def _refresh(turn: Turn) -> bool:
         order=_order(turn),
         upcoming=tuple(sorted((due for due in dues if due.key not in state.played), key=lambda due: due.planned_ms)),
         queue=tuple(due for due in state.queue if _stays(turn, due)),
-        planned_to_ms=min(now_ms + HORIZON_MS, _next_end_ms(turn) + REPLAN_BEFORE_MS),
+        planned_to_ms=now_ms + HORIZON_MS,
+        plan_ends_ms=_next_end_ms(turn),
         plan_stale=False,
     )
-    return state.plan_stale
+    return anew
 
 
 def _next_end_ms(turn: Turn) -> int:
@@ -289,7 +294,7 @@ def next_wake_ns(turn: Turn) -> list[int]:
     state = turn.state
     if not state.clock_usable:
         return []
-    wakes = [state.planned_to_ms - REPLAN_BEFORE_MS]
+    wakes = [state.planned_to_ms - REPLAN_BEFORE_MS, state.plan_ends_ms]
     if state.upcoming:
         wakes.append(state.upcoming[0].planned_ms - LEAD_MS)
     wakes += [due.until_ms + 1 for due in state.queue]

@@ -162,6 +162,7 @@ class State(Struct, frozen=True, kw_only=True):
     queue: tuple[Due, ...] = ()
     upcoming: tuple[Due, ...] = ()
     planned_to_ms: int = 0
+    plan_ends_ms: int = 0
     plan_stale: bool = True
     rules: Rules | None = None
     order: Order = {}

@@ -58,6 +58,8 @@ class Controller:
 class Node:
     """`at_ms` is the true time; the node's own clock may differ (`step`) or be distrusted (`trust_clock`)."""
 
+    longest_sleep_s = LONGEST_SLEEP_S
+
     def __init__(self, at_ms: int, *documents, card: Card | None = None, clock: str = "good", node: str = world.NODE) -> None:
         self.name = node
         self.card = card or Card()
@@ -145,7 +147,7 @@ class Node:
         self.turns += 1
         self.state, commands, wake_ns = decide(self.state, event, now)
         assert wake_ns > self.mono_ns, "a wake that is past would turn the processor in circles"
-        self.wake_ns = min(wake_ns, self.mono_ns + round(LONGEST_SLEEP_S * 1e9))
+        self.wake_ns = min(wake_ns, self.mono_ns + round(self.longest_sleep_s * 1e9))
         for command in commands:
             self.commands.append(command)
             self._obey(command)
