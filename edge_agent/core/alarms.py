@@ -14,7 +14,7 @@ from protocol.rules import silences
 from protocol.seen import OrderMark
 
 TRIES: Final = 3
-"""So many plays in a row that the player could not begin, and the emergency counts as ended; one that is heard begins the count anew."""
+"""So many plays in a row that could not begin, and the emergency counts as ended; one that is heard begins the count anew."""
 SPENT: Final = "its sound time is over"
 
 

@@ -40,9 +40,9 @@ class Stored(Struct, frozen=True):
 
 
 class Alarm(Struct, frozen=True, kw_only=True):
-    """A START that is on disk and not over: `repeats_done` counts those that were heard whole, `tries` the plays told of it,
-    `failures` those in a row that could not begin.
+    """A START that is on disk and not over.
 
+    `repeats_done` counts those that were heard whole, `tries` the plays told of it, `failures` those in a row that never began.
     `sounded_ns` is CLOCK_MONOTONIC of its first sample; after a power cut it may lie before the zero of that clock.
     `accepted_ms` is its acceptance, and once it sounded the wall time of its first sample, if a clock could tell it.
     """

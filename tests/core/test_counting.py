@@ -29,7 +29,10 @@ def test_while_nobody_answers_only_the_oldest_plays_are_told_again_and_ever_more
     node = node_with(item("tin", "12:00"))
     node.controller.answers_marks = False
     receipts = []
-    said, node._said = node._said, lambda message: (receipts.append(message) if getattr(message, "plays", ()) else None, said(message))
+    said, node._said = (
+        node._said,
+        lambda message: (receipts.append(message) if getattr(message, "plays", ()) else None, said(message)),
+    )
     node.run(24 * 3_600)
     assert 5 <= len(receipts) <= 12
 

@@ -1,4 +1,4 @@
-"""`make simulate SEEDS=n`: many seeds over two processes, every law watched; `SEED=123 VERBOSE=1` replays one and shows all of it."""
+"""`make simulate SEEDS=n`: many seeds over two processes, every law watched; `SEED=123 VERBOSE=1` replays one aloud."""
 
 import argparse
 import gc
@@ -13,7 +13,12 @@ from tests.simulation.world import Outcome, World
 PROCESSES = 2
 LONG_DAYS, DENSE_DAYS, DENSE_EVERY = 60, 4, 4
 SHOWN = 3
-GOALS = (("node-years per second", 0.28), ("plays per node-year", 2_500), ("faults per node-year", 50), ("emergencies per node-year", 5))
+GOALS = (
+    ("node-years per second", 0.28),
+    ("plays per node-year", 2_500),
+    ("faults per node-year", 50),
+    ("emergencies per node-year", 5),
+)
 
 
 def world_of(seed: int, *, aloud: bool = False) -> World:

@@ -1,4 +1,4 @@
-"""What will go wrong, and what people will do meanwhile: drawn from a seed before time begins, so that a transcript can show it."""
+"""What will go wrong, and what people will do meanwhile: drawn from a seed before time begins, so that it can be shown."""
 
 from dataclasses import dataclass
 from random import Random
@@ -85,20 +85,27 @@ def _when(rng: Random, begin_ms: int, end_ms: int) -> int:
     if rng.random() < 0.5:
         return at_ms
     midnight = at_ms - (at_ms + 7 * HOUR) % DAY
-    return max(begin_ms + MINUTE, midnight + rng.choice(BUSY_HOURS) * HOUR + rng.choice((0, 5, 10, 15, 30, 45)) * MINUTE + rng.randint(-3_000, 9_000))
+    return max(
+        begin_ms + MINUTE,
+        midnight + rng.choice(BUSY_HOURS) * HOUR + rng.choice((0, 5, 10, 15, 30, 45)) * MINUTE + rng.randint(-3_000, 9_000),
+    )
 
 
 def _length(rng: Random) -> int:
     """Seconds to weeks."""
-    return rng.choice((rng.randint(1_000, 60_000), rng.randint(1, 60) * MINUTE, rng.randint(1, 30) * HOUR, rng.randint(1, 12) * DAY))
+    return rng.choice(
+        (rng.randint(1_000, 60_000), rng.randint(1, 60) * MINUTE, rng.randint(1, 30) * HOUR, rng.randint(1, 12) * DAY)
+    )
 
 
-def _fault(rng: Random, name: str, at_ms: int, nodes: int) -> Fault:
+def _fault(rng: Random, name: str, at_ms: int, nodes: int) -> Fault:  # noqa: PLR0911, PLR0912  one arm a misfortune
     node = rng.randrange(nodes)
     match name:
         case "cut":
             off_ms = rng.choice((200, 15_000, rng.randint(1, 40) * MINUTE, rng.randint(1, 40) * HOUR))
-            return Fault(at_ms, name, node, off_ms, rng.choice((0, 0, rng.randint(1, 60))), rng.choice(("good", "good", "unknown")))
+            return Fault(
+                at_ms, name, node, off_ms, rng.choice((0, 0, rng.randint(1, 60))), rng.choice(("good", "good", "unknown"))
+            )
         case "cover":
             return Fault(at_ms, name, node, _length(rng))
         case "flap":
@@ -111,7 +118,14 @@ def _fault(rng: Random, name: str, at_ms: int, nodes: int) -> Fault:
             size = rng.choice((-1, 1)) * rng.choice((150, 900, 30_000, 110_000, 10 * MINUTE, 40 * MINUTE))
             return Fault(at_ms, name, node, rng.choice((20_000, rng.randint(1, 50) * MINUTE)), size)
         case "doubt":
-            return Fault(at_ms, name, node, rng.choice((3_000, rng.randint(1, 300) * MINUTE)), 0, rng.choice(("unknown", "holdover", "attested")))
+            return Fault(
+                at_ms,
+                name,
+                node,
+                rng.choice((3_000, rng.randint(1, 300) * MINUTE)),
+                0,
+                rng.choice(("unknown", "holdover", "attested")),
+            )
         case "mess":
             return Fault(at_ms, name, node, rng.randint(1, 600) * MINUTE)
         case "mute player":
@@ -143,10 +157,18 @@ def _crisis(rng: Random, at_ms: int, nodes: int) -> list[Fault]:
                 faults.append(Fault(at_ms + rng.randint(0, within), name, size=incident))
         if rng.random() < 0.35:
             off_ms = rng.choice((300, 20_000, 5 * MINUTE))
-            cut = Fault(at_ms + rng.randint(0, 9_000), "cut", rng.randrange(nodes), off_ms, rng.randint(0, 25), rng.choice(("good", "unknown")))
+            cut = Fault(
+                at_ms + rng.randint(0, 9_000),
+                "cut",
+                rng.randrange(nodes),
+                off_ms,
+                rng.randint(0, 25),
+                rng.choice(("good", "unknown")),
+            )
             faults.append(cut)
-        for name in ("cover", "full card", "slow card", "flap", "mute player", "doubt", "step"):
-            if rng.random() < 0.08:
-                faults.append(_fault(rng, name, at_ms + rng.randint(-20_000, 20_000), nodes))
+        beside = [
+            name for name in ("cover", "full card", "slow card", "flap", "mute player", "doubt", "step") if rng.random() < 0.08
+        ]
+        faults += [_fault(rng, name, at_ms + rng.randint(-20_000, 20_000), nodes) for name in beside]
     faults += [Fault(at_ms + rng.randint(0, 6 * HOUR), "replay", rng.randrange(nodes), size=rng.randint(1, 9)) for _ in range(2)]
     return faults

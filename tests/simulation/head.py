@@ -1,4 +1,4 @@
-"""The controller: real knowledge of areas and documents, the real rules of offering and of lag, and tables in memory for the rest."""
+"""The controller: its real knowledge of areas and documents, its real rules of offering and of lag, tables in memory beside."""
 
 from dataclasses import dataclass, field
 
@@ -54,7 +54,9 @@ class Head:
             AreaKnown(id=area, no=NUMBERS[area], level=level, name=area, parent=parent)
             for area, (level, parent) in (names | hamlets).items()
         ]
-        nodes = [NodeKnown(id=node, area_no=7, name=node, settlement=place, report_key="") for node, place in world.places.items()]
+        nodes = [
+            NodeKnown(id=node, area_no=7, name=node, settlement=place, report_key="") for node, place in world.places.items()
+        ]
         self.map = World(areas, nodes, [])
         self.nodes = {node: Known(node) for node in world.places}
         self.orders: dict[str, OrderStored] = {}
@@ -73,7 +75,9 @@ class Head:
             area = signed.payload.subject
             self.lagging.expect(sorted(self.map.nodes_in(area) or self.nodes), self.clockwork.now_ms)
             self._look()
-        self.broker.publish(signed.topic, signed.raw, retain=known is None or held is self.map.standing.get(slot_of(signed.payload)))
+        self.broker.publish(
+            signed.topic, signed.raw, retain=known is None or held is self.map.standing.get(slot_of(signed.payload))
+        )
 
     def withdraw_stolen(self, name: str) -> None:
         """Documents of a stolen key stand no longer."""

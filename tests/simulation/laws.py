@@ -82,7 +82,9 @@ class Ledger(Law):
 
     def key_states(self, pole):
         """Of the commune's keys, as the grant on this node's card says; and as the node itself believes."""
-        digests = [doc.digest for (slot, _), doc in pole.card.documents.items() if (slot.kind, slot.subject) == ("grant", COMMUNE)]
+        digests = [
+            doc.digest for (slot, _), doc in pole.card.documents.items() if (slot.kind, slot.subject) == ("grant", COMMUNE)
+        ]
         believed = pole.state.trust.grants.get(COMMUNE)
         states = [self.world.office.all[digest].key_states for digest in digests]
         if believed is not None:
@@ -119,7 +121,7 @@ class Ledger(Law):
             self.ended[pole].add(sound.signed.digest)
 
     def booted(self, pole) -> None:
-        """What stood on the card and whose time ran out in the dark need not sound; without a clock nobody can tell, and it does."""
+        """What stood on the card and whose time ran out in the dark need not sound; without a clock nobody can tell: it does."""
         if not pole.time_is_good:
             for digest in pole.card.standing:
                 self.sound_began[pole].pop(digest, None)

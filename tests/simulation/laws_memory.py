@@ -66,7 +66,9 @@ class OnceAndInOrder(Law):
         elif order.mark.digest in over:
             # by rule only: the STOP of an update that never sounded gives the older version back
             incident = order.mark.incident
-            updates = [kept for kept in pole.card.orders.values() if kept.mark.incident == incident and kept.mark.seq > order.mark.seq]
+            updates = [
+                kept for kept in pole.card.orders.values() if kept.mark.incident == incident and kept.mark.seq > order.mark.seq
+            ]
             if not any(kept.state == "stopped" for kept in updates):
                 self.broken(pole, f"order {order.mark.digest[:6]} was over on the card and stands again")
             over.discard(order.mark.digest)
@@ -86,7 +88,9 @@ class OnceAndInOrder(Law):
             holds = {stored.digest for table in (pole.state.documents, pole.state.waiting) for stored in table.values()}
             for held in head.map.due(pole.name, self.clockwork.now_ms):
                 signed = self.world.office.all[held.digest]
-                if held.digest not in holds and (signed.payload.kind not in ("programme", "station") or not self.world.ledger.why_not(pole, signed)):
+                if held.digest not in holds and (
+                    signed.payload.kind not in ("programme", "station") or not self.world.ledger.why_not(pole, signed)
+                ):
                     self.broken(pole, f"hours after everything healed it does not hold {signed}")
 
 
@@ -154,10 +158,17 @@ class CountedOnce(Law):
                     self._agrees(pole, sound, counted[number])
 
     def _agrees(self, pole, sound, record) -> None:
-        same = (record.digest, record.item, record.planned_ms) == (sound.record.digest, sound.record.item, sound.record.planned_ms)
+        same = (record.digest, record.item, record.planned_ms) == (
+            sound.record.digest,
+            sound.record.item,
+            sound.record.planned_ms,
+        )
         key = (pole, pole.memories, record.record_id)
         if not same and record.item != "lost" and key not in self.failing:
-            self.broken(pole, f"number {record.record_id} was {sound.signed} {sound.item} to the ear and is {record.item} {record.digest[:6]}")
+            self.broken(
+                pole,
+                f"number {record.record_id} was {sound.signed} {sound.item} to the ear and is {record.item} {record.digest[:6]}",
+            )
 
 
 class TimeIsKnown(Law):
@@ -222,7 +233,12 @@ class LossIsSeen(Law):
     def _told(self, pole, trouble: str) -> None:
         since_ms = self.clockwork.now_ms - SEEN_WITHIN_MS
         clean = not self.world.broker.messy.get(pole.name)
-        calm = clean and pole.linked and self.linked_ms.get(pole, 0) < since_ms and self.world.misfortune.upset_ms.get(pole.name, 0) < since_ms - 60_000
+        calm = (
+            clean
+            and pole.linked
+            and self.linked_ms.get(pole, 0) < since_ms
+            and self.world.misfortune.upset_ms.get(pole.name, 0) < since_ms - 60_000
+        )
         if calm and self.world.head_up and self.world.broker.up and trouble in pole.state.troubles:
             if trouble not in self.world.head.nodes[pole.name].troubles:
                 self.broken(pole, f"{trouble} for {SEEN_WITHIN_MS // 1_000} s, and the controller does not know")

@@ -1,7 +1,7 @@
 """Laws 1, 3, 4, 9 and 12: what is heard, by an ear under the pole."""
 
-from protocol.emergency import EXERCISE_WORDS
 from protocol.documents import Station
+from protocol.emergency import EXERCISE_WORDS
 from protocol.seen import Slot
 from tests.core.people import COMMUNE
 from tests.simulation import oracle
@@ -96,11 +96,16 @@ class EmergencyFirst(Law):
     def _must_have_gone_on(self, pole, sound, key, life, since_ms) -> None:
         if pole.life != life or self.upset.get(pole, 0) >= since_ms - 10_000 or pole.card_fails or not pole.time_is_good:
             return
-        if any((rec.authority, rec.item, rec.planned_ms) == key and rec.record_id > sound.record.record_id for rec, _ in pole.card.records.values()):
+        if any(
+            (rec.authority, rec.item, rec.planned_ms) == key and rec.record_id > sound.record.record_id
+            for rec, _ in pole.card.records.values()
+        ):
             return
         held = pole.state.documents.get(Slot("programme", sound.signed.payload.subject, key[0]))
         if held is not None and held.digest == sound.signed.digest and "storage-failed" not in pole.state.troubles:
-            self.broken(pole, f"{sound.item} of {oracle.clock_face(key[2])} was interrupted, and neither goes on nor is told as skipped")
+            self.broken(
+                pole, f"{sound.item} of {oracle.clock_face(key[2])} was interrupted, and neither goes on nor is told as skipped"
+            )
 
 
 class Quiet(Law):
@@ -130,8 +135,14 @@ class Quiet(Law):
         return sound.signed is not None and sound.signed.payload.kind != "order"
 
     def begun(self, pole, sound) -> None:
-        if self._concerns(sound) and self.clockwork.now_ms >= self.grace_ms.get(pole, 0) and not self._is_open(pole, pole.wall_ms):
-            self.broken(pole, f"{sound.signed} {sound.item} begins at {oracle.clock_face(pole.wall_ms)}, when its station is closed")
+        if (
+            self._concerns(sound)
+            and self.clockwork.now_ms >= self.grace_ms.get(pole, 0)
+            and not self._is_open(pole, pole.wall_ms)
+        ):
+            self.broken(
+                pole, f"{sound.signed} {sound.item} begins at {oracle.clock_face(pole.wall_ms)}, when its station is closed"
+            )
 
     def over(self, pole, sound) -> None:
         if not self._concerns(sound) or sound in self.loose:
@@ -140,18 +151,25 @@ class Quiet(Law):
         at_ms = max(pole.wall_ms - SLACK_MS, sound.begin_ms + pole.error_ms)
         calm = self.clockwork.now_ms >= max(self.grace_ms.get(pole, 0), self.new_rules_ms.get(pole, 0) + SLACK_MS)
         if calm and self._rules(pole) in pole.card_digests() and not self._is_open(pole, at_ms):
-            self.broken(pole, f"{sound.signed} {sound.item} still sounds at {oracle.clock_face(pole.wall_ms)}, its station being closed")
+            self.broken(
+                pole, f"{sound.signed} {sound.item} still sounds at {oracle.clock_face(pole.wall_ms)}, its station being closed"
+            )
 
     def clock_set(self, pole, error_ms, _clock) -> None:
-        """The old clock's part is judged now; of the new one the node learns within five seconds. One it cannot trust: its ceiling."""
+        """The old clock's part is judged now; of the new one the node learns within five seconds; without trust, its ceiling."""
         for sound in pole.ear.values():
             if self._concerns(sound) and sound not in self.loose:
                 was_ms = max(self.clockwork.now_ms - SLACK_MS, sound.begin_ms) + error_ms
                 if self.clockwork.now_ms >= self.grace_ms.get(pole, 0) and not self._is_open(pole, was_ms):
-                    self.broken(pole, f"{sound.signed} {sound.item} sounds at {oracle.clock_face(was_ms)}, its station being closed")
+                    self.broken(
+                        pole, f"{sound.signed} {sound.item} sounds at {oracle.clock_face(was_ms)}, its station being closed"
+                    )
                 if not pole.time_is_good:
                     self.loose.add(sound)
-                    self.in_ms(max(0, sound.begin_ms + (sound.play.max_ms or 0) + SLACK_MS - self.clockwork.now_ms), lambda s=sound: self._ceiling(pole, s))
+                    self.in_ms(
+                        max(0, sound.begin_ms + (sound.play.max_ms or 0) + SLACK_MS - self.clockwork.now_ms),
+                        lambda s=sound: self._ceiling(pole, s),
+                    )
         self.grace_ms[pole] = self.clockwork.now_ms + LOOK_MS
 
     def _ceiling(self, pole, sound) -> None:
@@ -214,7 +232,9 @@ class StopStops(Law):
         if signed is None or not signed.op or signed.payload.kind != "order" or sound.how != "stopped":
             return
         life = pole.life
-        spent = sound.end_ms - self.world.ledger.sound_began[pole].get(signed.digest, 0) >= signed.payload.sound_max_s * 1_000 - 2_000
+        spent = (
+            sound.end_ms - self.world.ledger.sound_began[pole].get(signed.digest, 0) >= signed.payload.sound_max_s * 1_000 - 2_000
+        )
         if not spent:
             self.in_ms(SLACK_MS + 4 * max(450, pole.save_ms), lambda: pole.life == life and self._had_reason(pole, sound))
 
@@ -230,7 +250,9 @@ class StopStops(Law):
         marks = [self.world.office.all[other] for other in pole.card.marks]
         newer = [one for one in marks if one.op == "START"]
         updated = any(
-            one.payload.incident == signed.payload.incident and one.payload.seq > signed.payload.seq and oracle.may_touch(one, signed)
+            one.payload.incident == signed.payload.incident
+            and one.payload.seq > signed.payload.seq
+            and oracle.may_touch(one, signed)
             for one in newer
         )
         if not updated and not sound.whole and signed.digest not in ledger.ended[pole]:

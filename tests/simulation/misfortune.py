@@ -161,7 +161,9 @@ class Misfortune:
     def _flap(self, fault, pole) -> None:
         for number in range(fault.size):
             at_ms = fault.lasts_ms * number // fault.size
-            self.clockwork.after_ms(at_ms, lambda: self.healing or self.world.broker.link_lost(pole) or self._covered(pole, there=True))
+            self.clockwork.after_ms(
+                at_ms, lambda: self.healing or self.world.broker.link_lost(pole) or self._covered(pole, there=True)
+            )
 
     def _mess(self, fault, pole) -> None:
         self._messy(pole, there=True)
@@ -249,12 +251,16 @@ class Misfortune:
         area = self.world.chance.choice((None, None, *self.world.places.values()))
         stop = self.world.office.stop(self.clockwork.now_ms, area=area)
         self._send(stop)
-        self.clockwork.after_ms(fault.lasts_ms, lambda: self.healing or self._send(self.world.office.lift(self.clockwork.now_ms, stop)))
+        self.clockwork.after_ms(
+            fault.lasts_ms, lambda: self.healing or self._send(self.world.office.lift(self.clockwork.now_ms, stop))
+        )
 
     def _forge(self, _fault, _pole) -> None:
         chance = self.world.chance
         wrong = chance.choice(("stranger", "alone", "long", "narrow"))
-        signed = self.world.office.start(self.clockwork.now_ms, forged=wrong, exercise=chance.random() < 0.2 and wrong == "stranger")
+        signed = self.world.office.start(
+            self.clockwork.now_ms, forged=wrong, exercise=chance.random() < 0.2 and wrong == "stranger"
+        )
         self.world.note(None, "forged:", signed)
         for pole in self.poles:
             self.world.broker.hostile(pole, signed.topic, signed.raw)

@@ -49,7 +49,10 @@ class Signed:
 
 def placement_of(node):
     body = vectors.PlacementBody(
-        node=node, chain=vectors.chain(node, PLACES[node]), station=COMMUNE, report_key=vectors.keys.public_hex(vectors.key("report"))
+        node=node,
+        chain=vectors.chain(node, PLACES[node]),
+        station=COMMUNE,
+        report_key=vectors.keys.public_hex(vectors.key("report")),
     )
     return Place(**vectors.lasting(node, "root", ISSUED, body=body))
 
@@ -114,7 +117,9 @@ class Office:
         if rng.random() < 0.3:
             rules |= {"session_max_min": rng.choice((15, 45, 120))}
         if opening is None and rng.random() < 0.15:
-            rules |= {"maintenance": (Maintenance(area=rng.choice((COMMUNE, HAMLET)), until_ms=now_ms + rng.randint(1, 8) * 3_600_000),)}
+            rules |= {
+                "maintenance": (Maintenance(area=rng.choice((COMMUNE, HAMLET)), until_ms=now_ms + rng.randint(1, 8) * 3_600_000),)
+            }
         made = vectors.station(self.seq(now_ms), hours)
         return self._seal(structs.replace(made, body=structs.replace(made.body, **rules)), by or self.leader())
 
@@ -152,7 +157,9 @@ class Office:
             variant = Variant(lang="vi", spoken=Spoken(text=text))
         else:
             sha256 = hashlib.sha256(f"{text} {rng.random()}".encode()).hexdigest()
-            variant = Variant(lang="vi", media=Media(sha256=sha256, bytes=rng.randint(10_000, 900_000), samples=48_000 * rng.randint(20, 420)))
+            variant = Variant(
+                lang="vi", media=Media(sha256=sha256, bytes=rng.randint(10_000, 900_000), samples=48_000 * rng.randint(20, 420))
+            )
         return structs.replace(
             vectors.item(item_id, f"{days};BYHOUR={hour};BYMINUTE={','.join(map(str, minutes))}"),
             class_=rng.choice(("normal", "normal", "normal", "priority")),
@@ -176,7 +183,9 @@ class Office:
             "answers": tuple(answers),
         }
         seq = self.seq(now_ms)
-        fields["accept_until_ms"] = seq + (rng.randint(60_000, 600_000) if exercise else rng.choice((120_000, 1_800_000, 21_600_000)))
+        fields["accept_until_ms"] = seq + (
+            rng.randint(60_000, 600_000) if exercise else rng.choice((120_000, 1_800_000, 21_600_000))
+        )
         match forged:
             case "stranger":
                 names = ("d1",)
@@ -193,7 +202,9 @@ class Office:
         if rng.random() < 0.2:
             sha256 = hashlib.sha256(text.encode()).hexdigest()
             purpose = "exercise" if exercise else "live"
-            fields["clips"] = (Clip(lang="jra", sha256=sha256, bytes=20_000, duration_ms=rng.randint(3_000, 9_000), purpose=purpose),)
+            fields["clips"] = (
+                Clip(lang="jra", sha256=sha256, bytes=20_000, duration_ms=rng.randint(3_000, 9_000), purpose=purpose),
+            )
         make = vectors.drill if exercise else vectors.start
         signed = self._seal(make(area, authority, seq, incident, **fields), *names, op="START")
         self.said[text] = (signed, "")

@@ -351,7 +351,9 @@ class Pole:
     # --- the ear ---
 
     def ear_begins(self, heard) -> None:
-        words = tuple(part.text if isinstance(part, Speech) else _sha(part) for part in heard.play.parts if isinstance(part, Speech | Clip))
+        words = tuple(
+            part.text if isinstance(part, Speech) else _sha(part) for part in heard.play.parts if isinstance(part, Speech | Clip)
+        )
         said = self.world.office.said
         signed, item = next((said[word] for word in words if word in said), (None, ""))
         playing = self.state.plays.get(heard.play.play_id)

@@ -89,7 +89,9 @@ def _command(command) -> str:
             return f"Ack {command.ref}"
         case "Publish":
             message = command.message
-            results = " ".join(f"{told.result}{':' + told.reason[:40] if told.reason else ''}" for told in getattr(message, "results", ()))
+            results = " ".join(
+                f"{told.result}{':' + told.reason[:40] if told.reason else ''}" for told in getattr(message, "results", ())
+            )
             plays = " ".join(f"#{record.record_id} {record.ending}" for record in getattr(message, "plays", ()))
             return " ".join(word for word in (type(message).__name__, results, plays) if word)
         case _:
@@ -104,7 +106,8 @@ def _write(write) -> str:
             return f"mark {write.mark.op} {write.mark.digest[:6]}"
         case "PutRecord":
             record = write.record
-            return f"record #{record.record_id} {record.item} {'open' if write.is_open else record.ending} {record.reason[:50]}".strip()
+            ending = "open" if write.is_open else record.ending
+            return f"record #{record.record_id} {record.item} {ending} {record.reason[:50]}".strip()
         case "PutNumber":
             return f"{write.name}={write.value}"
         case "PutDocument":
