@@ -1,8 +1,9 @@
 # make demo   one commune's day and an emergency, with real parts (DEMO=once ends by itself and judges what was heard)
 # make test   every test                    make check  ruff, mypy, import-linter
+# make simulate  many nodes' years in virtual time, every law watched (SEEDS=2700; SEED=123 VERBOSE=1 replays one)
 # make bench  the figures into build/bench.json (ONLY=confirm,stop for some of them)
 # make lock   pin the newest versions that pyproject.toml admits
-.PHONY: demo test check bench lock setup
+.PHONY: demo test check bench simulate lock setup
 .DEFAULT_GOAL := help
 TESTS ?= tests
 PY := .venv/bin/python
@@ -28,6 +29,10 @@ check:
 bench:
 	@tools/setup bench
 	$(PY) -m tests.bench $(if $(ONLY),--only $(ONLY))
+
+simulate:
+	@tools/setup test
+	$(PY) -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),200)) $(if $(FIRST),--first $(FIRST)) $(if $(VERBOSE),--verbose)
 
 lock:
 	@tools/setup run

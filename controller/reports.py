@@ -126,15 +126,16 @@ def _take_sealed(tx: Transaction, world: World, clock: Clock, node: str, message
     if isinstance(report, Hello):
         if report.boot_count < known.boot_count and not report.amnesia:
             return
+        late = report.boot_count == known.boot_count and report.at_ms < (known.device_at_ms or 0)
         nodes.heard(tx, report, clock.wall_ms)
-        _take_hello(tx, world, report, clock.wall_ms, effects)
+        _take_hello(tx, world, report, clock.wall_ms, effects, late=late)
     else:
         nodes.heard(tx, report, clock.wall_ms)
         _take_receipt(tx, report, clock.wall_ms, effects)
 
 
-def _take_hello(tx: Transaction, world: World, hello: Hello, now_ms: int, effects: Effects) -> None:
-    state = nodes.take_hello(tx, hello)
+def _take_hello(tx: Transaction, world: World, hello: Hello, now_ms: int, effects: Effects, *, late: bool) -> None:
+    state = nodes.take_hello(tx, hello, late=late)
     if state is None:
         return
     for known in hello.incidents:

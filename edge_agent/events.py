@@ -39,7 +39,7 @@ class KeptDocument(Struct, frozen=True):
 
 
 class KeptOrder(Struct, frozen=True):
-    """A START as it lies on disk, with how far it came."""
+    """A START as it lies on disk, with how far it came; `accepted_ms` is when it was accepted, or began to sound."""
 
     raw: bytes
     mark: OrderMark
@@ -48,7 +48,7 @@ class KeptOrder(Struct, frozen=True):
 
 
 class Memory(Struct, frozen=True, kw_only=True):
-    """Everything that a power cut left."""
+    """Everything that a power cut left. `first_boot`: the controller never answered yet since this memory began."""
 
     boot_count: int
     first_boot: bool

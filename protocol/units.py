@@ -7,7 +7,7 @@ sample counts at 48 kHz, text NFC, languages BCP 47. Unknown fields are refused;
 import unicodedata
 from typing import Annotated, Final, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 MAX_MS: Final = 2**53 - 1
 # Patterns end with \Z: `$` would let a final newline through, and so two spellings of one key, area or digest.
@@ -52,10 +52,9 @@ class Strict(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
 
     def __post_init__(self) -> None:
         """Refuse text that is not NFC: two spellings of one sentence would be two digests."""
-        for name in self.__struct_fields__:
-            value = getattr(self, name)
+        for number, value in enumerate(structs.astuple(self)):
             if isinstance(value, str) and not value.isascii() and not unicodedata.is_normalized("NFC", value):
-                raise ValueError(f"text of `{name}` is not NFC")
+                raise ValueError(f"text of `{self.__struct_fields__[number]}` is not NFC")
 
 
 class Payload(Strict, frozen=True, kw_only=True):

@@ -76,13 +76,17 @@ def heard(tx: Transaction, report: Hello | Receipt, now_ms: int) -> None:
     tx.execute(update(nodes).where(nodes.c.id == report.node).values(values))
 
 
-def take_hello(tx: Transaction, hello: Hello) -> NodeState | None:
-    """What the node holds. A lost memory that numbers its records anew begins a new epoch of them."""
+def take_hello(tx: Transaction, hello: Hello, *, late: bool = False) -> NodeState | None:
+    """What the node holds. A lost memory that numbers its records anew begins a new epoch of them.
+
+    A late copy of an older hello proves no loss: since then this memory may have told its first plays.
+    """
     known = state_of(tx, hello.node)
     if known is None:
         return None
     # a first boot is new, not lost; lost it is when it knows less of its own records than we do
-    lost = hello.amnesia and (known.amnesia or hello.last_record_id < known.records_upto)
+    forgot = hello.amnesia and not late and hello.last_record_id < _last_counted(tx, known)
+    lost = hello.amnesia and (known.amnesia or forgot)
     values: dict[str, Any] = {
         "nonce": hello.nonce,
         "previous_nonce": hello.previous_nonce,
@@ -93,10 +97,16 @@ def take_hello(tx: Transaction, hello: Hello) -> NodeState | None:
         "amnesia": lost,
         "records_first": max(hello.first_record_id, 1),
     }
-    if hello.amnesia and hello.last_record_id < known.records_upto:
+    if forgot:
         values |= {"record_epoch": known.record_epoch + 1, "records_upto": 0}
     tx.execute(update(nodes).where(nodes.c.id == hello.node).values(values))
     return state_of(tx, hello.node)
+
+
+def _last_counted(tx: Transaction, known: NodeState) -> int:
+    """The highest number that was stored of a node's present memory, beyond gaps too."""
+    these = (plays.c.node == known.id) & (plays.c.epoch == known.record_epoch)
+    return max(known.records_upto, tx.execute(select(func.max(plays.c.record_id)).where(these)).scalar() or 0)
 
 
 def take_alive(tx: Transaction, alive: Alive, now_ms: int, *, believed: bool) -> bool:

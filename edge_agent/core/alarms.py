@@ -14,7 +14,7 @@ from protocol.rules import silences
 from protocol.seen import OrderMark
 
 TRIES: Final = 3
-"""A play that the player could not begin is told again so often before the emergency counts as ended."""
+"""So many plays in a row that could not begin, and the emergency counts as ended; one that is heard begins the count anew."""
 SPENT: Final = "its sound time is over"
 
 
@@ -49,6 +49,12 @@ def take(turn: Turn, alarm: Alarm, ref: int) -> None:
         alarm=alarm,
         record=record,
     )
+
+
+def is_being_updated(turn: Turn, alarm: Alarm) -> bool:
+    """Whether a newer version is on its way to the disk: its transaction closes this one, and nothing may open it again."""
+    under_way = [after.alarm.start.incident for after in turn.state.after.values() if after.alarm is not None]
+    return alarm.start.incident in under_way
 
 
 def take_effect(turn: Turn, alarm: Alarm, record: PlayRecord | None) -> None:
@@ -234,5 +240,8 @@ def ended(turn: Turn, alarm: Alarm, how: str, reason: str) -> None:
     """Its play ended by itself. One that could not sound at all is tried again before it is given up."""
     if how != "failed":
         end(turn, alarm, "ended", why=reason if how == "max" else "")
-    elif alarm.tries >= TRIES:
+    elif alarm.failures + 1 >= TRIES:
         end(turn, alarm, "ended", why=f"failed: {reason}")
+    else:
+        failed = structs.replace(alarm, failures=alarm.failures + 1)
+        turn.set(alarms={**turn.state.alarms, alarm.start.incident: failed})

@@ -28,6 +28,7 @@ def recall(turn: Turn, memory: Memory) -> None:
         seen=_seen_of(memory),
         boot_count=memory.boot_count,
         first_boot=memory.first_boot,
+        introduced=not memory.first_boot,
         floor_ms=memory.floor_ms,
         media=memory.media,
         next_record_id=memory.next_record_id,

@@ -140,3 +140,17 @@ def _renew_nonce(turn: Turn) -> None:
     turn.set(nonces=(now.dice, *previous), nonce_drawn_ns=now.mono_ns)
     if state.booted and not state.clock_usable:
         turn.ask_hello(delay_ms=0)
+
+
+def next_wake_ns(turn: Turn) -> list[int]:
+    """When a new nonce is to be told, or a clock that is in step comes above the floor.
+
+    Under a good clock nobody is told: the nonce is renewed before anything that arrives is judged by it.
+    """
+    state, now = turn.state, turn.now
+    if state.clock_usable:
+        return []
+    wakes, floor_ms = [state.nonce_drawn_ns + NONCE_LIFE_NS], max(state.floor_ms, FLOOR_BUILD_MS)
+    if now.clock != "unknown" and now.wall_ms < floor_ms:
+        wakes.append(turn.mono_ns_of(floor_ms))
+    return wakes

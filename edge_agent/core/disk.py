@@ -67,6 +67,11 @@ def try_again(turn: Turn) -> None:
         turn.save(*fields.pop("writes"), **fields)
 
 
+def next_wake_ns(turn: Turn) -> list[int]:
+    """When what could not be written is tried again."""
+    return [turn.state.retry_ns] if turn.state.unwritten else []
+
+
 def join(turn: Turn, digest: str, ref: int) -> bool:
     """The same bytes came again before they are on disk: acknowledge them together. Returns whether that is so."""
     for number, after in turn.state.after.items():

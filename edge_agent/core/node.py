@@ -31,11 +31,15 @@ from edge_agent.events import (
 
 DISK_LOW_BYTES: Final = 64 * 2**20
 HOT_CC: Final = 8_000
-LONGEST_SLEEP_NS: Final = 5_000 * MS_NS
+IDLE_NS: Final = 3_600_000 * MS_NS
 
 
 def decide(state: State, event: Event, now: Instant) -> tuple[State, tuple[Command, ...], int]:
-    """What follows from an event: the next state, commands in order, and the CLOCK_MONOTONIC ns to wake at."""
+    """What follows from an event: the next state, commands in order, and the CLOCK_MONOTONIC ns to wake at.
+
+    That is the next instant at which something is due; until then nothing changes by itself, but for a clock that is set: who
+    calls looks at it more often.
+    """
     turn = Turn(state, now)
     clock.watch(turn)
     _happened(turn, event)
@@ -120,7 +124,8 @@ def _machine(turn: Turn, event: MachineChecked) -> None:
 
 def _next_wake_ns(turn: Turn) -> int:
     state = turn.state
-    wakes = [turn.now.mono_ns + LONGEST_SLEEP_NS, *reports.next_wake_ns(turn), *plan.next_wake_ns(turn)]
+    wakes = [turn.now.mono_ns + IDLE_NS, *reports.next_wake_ns(turn), *plan.next_wake_ns(turn)]
+    wakes += [*clock.next_wake_ns(turn), *disk.next_wake_ns(turn)]
     if state.collect_until_ns is not None:
         wakes.append(state.collect_until_ns)
     wakes += [ends_ns for alarm in state.alarms.values() if (ends_ns := alarms.ends_ns(alarm)) is not None]

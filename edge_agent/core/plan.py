@@ -1,5 +1,7 @@
 """Bulletins in time: what is due, what waits, what is late; hours and STOPs that keep everything but an emergency silent."""
 
+from itertools import takewhile
+
 from msgspec import structs
 
 from edge_agent.core import authority, reports
@@ -28,8 +30,9 @@ from protocol.rules import lifts
 from protocol.seen import Slot
 from protocol.trust import covers
 
-HORIZON_MS = 1_200_000
+HORIZON_MS = 7_200_000
 REPLAN_BEFORE_MS = 300_000
+"""Plans are made anew this long before what was planned ends, at every change, and when a document or a grant ends."""
 PLAYED_KEPT = 4_096
 """By number, not by age: after a clock was years ahead for a minute, today's bulletins must still be known as played."""
 JUMP_MS = 120_000
@@ -137,7 +140,7 @@ def keep_up(turn: Turn) -> bool:
     if not turn.state.clock_usable:
         return changed
     edge_ms = turn.now.wall_ms + LEAD_MS
-    come = tuple(due for due in turn.state.upcoming if due.planned_ms <= edge_ms)
+    come = tuple(takewhile(lambda due: due.planned_ms <= edge_ms, turn.state.upcoming))
     if come:
         turn.set(upcoming=turn.state.upcoming[len(come) :], queue=turn.state.queue + come)
     for due in turn.state.queue:
@@ -177,13 +180,17 @@ def item_in_force(turn: Turn, due: Due) -> str | None:
 
 
 def _refresh(turn: Turn) -> bool:
-    """Expand the programmes in force for the next 20 minutes: at every change, and before the horizon is reached."""
+    """Expand the programmes in force for the next two hours: at every change, at every end, and before the horizon is reached.
+
+    Returns whether what sounds is to be judged anew too.
+    """
     state, now_ms = turn.state, turn.now.wall_ms
     if not state.clock_usable:
         if state.plan_stale:
             turn.set(upcoming=(), queue=(), planned_to_ms=0, plan_stale=False)
         return state.plan_stale
-    if not state.plan_stale and state.planned_to_ms - now_ms >= REPLAN_BEFORE_MS:
+    anew = state.plan_stale or now_ms >= state.plan_ends_ms
+    if not anew and state.planned_to_ms - now_ms > REPLAN_BEFORE_MS:
         return False
     dues: list[Due] = []
     for slot, stored in state.documents.items():
@@ -194,9 +201,19 @@ def _refresh(turn: Turn) -> bool:
         upcoming=tuple(sorted((due for due in dues if due.key not in state.played), key=lambda due: (due.planned_ms, due.key))),
         queue=tuple(due for due in state.queue if _stays(turn, due)) + tuple(due for due in state.upcoming if _jumped(turn, due)),
         planned_to_ms=now_ms + HORIZON_MS,
+        plan_ends_ms=_next_end_ms(turn),
         plan_stale=False,
     )
-    return state.plan_stale
+    return anew
+
+
+def _next_end_ms(turn: Turn) -> int:
+    """When the next document or grant ends: what sounds is judged anew then."""
+    now_ms, state = turn.now.wall_ms, turn.state
+    timed = [held.payload for held in state.documents.values() if isinstance(held.payload, Programme | Station)]
+    ends = [document.valid_until_ms for document in timed]
+    ends += [grant.body.until_ms + 1 for grant in state.trust.grants.values()]
+    return min((end_ms for end_ms in ends if end_ms > now_ms), default=now_ms + HORIZON_MS)
 
 
 def _jumped(turn: Turn, due: Due) -> bool:
@@ -301,10 +318,12 @@ def next_wake_ns(turn: Turn) -> list[int]:
     state = turn.state
     if not state.clock_usable:
         return []
-    wakes = [state.planned_to_ms - REPLAN_BEFORE_MS]
+    wakes = [state.planned_to_ms - REPLAN_BEFORE_MS, state.plan_ends_ms]
     if state.upcoming:
         wakes.append(state.upcoming[0].planned_ms - LEAD_MS)
     wakes += [due.until_ms + 1 for due in state.queue]
     wakes += [due.planned_ms for due in state.queue if due.planned_ms > turn.now.wall_ms]
+    if state.queue and (ends_ms := closes_ms(turn, turn.now.wall_ms)) is not None:
+        wakes.append(ends_ms)
     wakes += [doc.payload.valid_from_ms for doc in state.waiting.values() if doc.payload.valid_from_ms > turn.now.wall_ms]
     return [turn.mono_ns_of(wake) for wake in wakes]

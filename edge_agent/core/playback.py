@@ -97,10 +97,15 @@ def sounding(turn: Turn, event: Sounding) -> None:
     writes: list[PutRecord | PutOrder] = [PutRecord(record, is_open=True)]
     alarm = turn.state.alarms.get(playing.alarm or "")
     if alarm is not None and playing.phase == "told":
-        if alarm.sounded_ns is None:
-            alarm = structs.replace(alarm, sounded_ns=event.at_mono_ns)
+        if alarm.failures:
+            alarm = structs.replace(alarm, failures=0)
             turn.set(alarms={**turn.state.alarms, alarm.start.incident: alarm})
-            writes.append(alarm.put("sounding"))
+        if alarm.sounded_ns is None:
+            begun_ms = at_ms if turn.state.clock_usable else alarm.accepted_ms
+            alarm = structs.replace(alarm, sounded_ns=event.at_mono_ns, accepted_ms=begun_ms)
+            turn.set(alarms={**turn.state.alarms, alarm.start.incident: alarm})
+            if not alarms.is_being_updated(turn, alarm):
+                writes.append(alarm.put("sounding"))
         reports.note(turn, alarm.mark, "sounding", reason=playing.why, at_ms=at_ms)
     turn.save(*writes)
 

@@ -29,6 +29,9 @@ REFUSALS_TOLD: Final = 16
 REFUSAL_QUIET_NS: Final = 5_000 * MS_NS
 MARK_BACK_QUIET_NS: Final = 600_000 * MS_NS
 HELLO_AGAIN_NS: Final = 30_000 * MS_NS
+RECORDS_AGAIN_NS: Final = 600_000 * MS_NS
+RECORDS_AGAIN_DOUBLED: Final = 5
+"""Records that the mark does not name are told again after 10 minutes, then ever more rarely, at last every 5 hours."""
 HELLO_LONGEST_NS: Final = 3_600_000 * MS_NS
 """After an outage ten thousand nodes say hello at once, and a broker whose queue is full drops what came last, acknowledged."""
 HEALTH_QUIET_NS: Final = 600_000 * MS_NS
@@ -192,6 +195,9 @@ def controller_has(turn: Turn, upto: int) -> bool:
     kept = {number: record for number, record in state.records.items() if number > upto}
     unsent = frozenset(number for number in state.unsent_records if number > upto)
     turn.set(records_upto=upto, records=kept, unsent_records=unsent)
+    if upto > state.records_upto:
+        told = len(kept) > len(unsent)
+        turn.set(records_again_ns=turn.now.mono_ns + RECORDS_AGAIN_NS if told else None, records_tries=0)
     return upto > state.records_upto and not kept and upto + len(state.plays) < state.next_record_id - 1
 
 
@@ -199,6 +205,9 @@ def hello_answered(turn: Turn) -> None:
     """The controller hears us. Had an earlier hello been lost, then play records of that time may be lost too: they go again."""
     if turn.state.hello_tries > 1:
         turn.set(unsent_records=frozenset(turn.state.records))
+    if not turn.state.introduced and turn.state.hello_sent_ns is not None:
+        turn.set(introduced=True)
+        turn.save(PutNumber("introduced", 1))
     turn.set(hello_tries=0, hello_again_ns=None)
 
 
@@ -217,6 +226,7 @@ def link_came_back(turn: Turn) -> None:
     since_ns = (turn.now.mono_ns if state.link_lost_ns is None else state.link_lost_ns) - AGAIN_NS
     again = {key for key, told in state.results.items() if told.noted_ns >= since_ns}
     turn.set(unsent=state.unsent | again, unsent_records=frozenset(state.records), link_lost_ns=None, hello_tries=0)
+    turn.set(records_again_ns=None, records_tries=0)
     turn.ask_hello(delay_ms=0)
 
 
@@ -225,6 +235,7 @@ def say(turn: Turn) -> None:
     state = turn.state
     if not state.link_up or state.collect_until_ns is not None:
         return
+    _tell_records_again(turn)
     _say_receipt(turn)
     hello_ns = [due_ns for due_ns in (state.hello_due_ns, state.hello_again_ns) if due_ns is not None]
     if hello_ns and turn.now.mono_ns >= min(hello_ns):
@@ -236,14 +247,30 @@ def say(turn: Turn) -> None:
         turn.tell(Publish(health(turn)))
 
 
+def _tell_records_again(turn: Turn) -> None:
+    """A receipt that the broker took and lost leaves a hole in the controller's count: the oldest records go once more."""
+    state, now_ns = turn.state, turn.now.mono_ns
+    if state.records_again_ns is None or now_ns < state.records_again_ns:
+        return
+    tries = min(state.records_tries + 1, RECORDS_AGAIN_DOUBLED)
+    oldest = sorted(state.records)[:PLAYS_A_RECEIPT]
+    again_ns = now_ns + (RECORDS_AGAIN_NS << tries) if oldest else None
+    turn.set(unsent_records=state.unsent_records.union(oldest), records_tries=tries, records_again_ns=again_ns)
+
+
+def _to_be_told(turn: Turn) -> frozenset[int]:
+    """The records that may go: none until the controller knows that an older memory, and its numbers, are gone."""
+    return turn.state.unsent_records if turn.state.introduced else frozenset()
+
+
 def _say_receipt(turn: Turn) -> None:
     """One receipt a turn, within its size; what does not fit follows with the next."""
-    state = turn.state
-    if not state.unsent and not state.unsent_records:
+    state, numbers = turn.state, _to_be_told(turn)
+    if not state.unsent and not numbers:
         return
     keys = [key for key in state.results if key in state.unsent][:RESULTS_A_RECEIPT]
     results = _within([state.results[key].result for key in keys])
-    plays = _within([state.records[number] for number in sorted(state.unsent_records)[:PLAYS_A_RECEIPT]])
+    plays = _within([state.records[number] for number in sorted(numbers)[:PLAYS_A_RECEIPT]])
     keys = keys[: len(results)]
     # what was refused is not remembered: the same bytes are judged anew when they come again
     refused = {key for key in keys if state.results[key].result.result == "refused"}
@@ -252,6 +279,8 @@ def _say_receipt(turn: Turn) -> None:
         unsent_records=state.unsent_records - {record.record_id for record in plays},
         results={key: told for key, told in state.results.items() if key not in refused},
     )
+    if plays and state.records_again_ns is None:
+        turn.set(records_again_ns=turn.now.mono_ns + RECORDS_AGAIN_NS)
     turn.tell(Publish(Receipt(**_common(turn), results=tuple(results), plays=tuple(plays))))
 
 
@@ -310,7 +339,7 @@ def _hello(turn: Turn) -> Hello:
         stops=tuple(mark.digest for mark in state.seen.stops())[-STANDING_A_HELLO:],
         missing_media=len(state.wants),
         amnesia=state.first_boot,
-        last_record_id=state.next_record_id - 1,
+        last_record_id=state.next_record_id - 1 if state.introduced else 0,
         first_record_id=state.first_record_id,
         troubles=tuple(sorted(state.troubles)),
     )
@@ -348,7 +377,9 @@ def next_wake_ns(turn: Turn) -> list[int]:
     if not state.link_up:
         return []
     wakes = [due_ns for due_ns in (state.hello_due_ns, state.hello_again_ns) if due_ns is not None]
-    if state.unsent or state.unsent_records:
+    if state.records_again_ns is not None:
+        wakes.append(state.records_again_ns)
+    if state.unsent or _to_be_told(turn):
         wakes.append(turn.now.mono_ns + MORE_AFTER_NS)
     if state.health_due_ns is not None:
         quiet_ns = 0 if state.health_sent_ns is None else state.health_sent_ns + HEALTH_QUIET_NS

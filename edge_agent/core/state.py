@@ -40,9 +40,11 @@ class Stored(Struct, frozen=True):
 
 
 class Alarm(Struct, frozen=True, kw_only=True):
-    """A START that is on disk and not over: `repeats_done` counts those that were heard whole, `tries` the plays told of it.
+    """A START that is on disk and not over.
 
+    `repeats_done` counts those that were heard whole, `tries` the plays told of it, `failures` those in a row that never began.
     `sounded_ns` is CLOCK_MONOTONIC of its first sample; after a power cut it may lie before the zero of that clock.
+    `accepted_ms` is its acceptance, and once it sounded the wall time of its first sample, if a clock could tell it.
     """
 
     start: AnyStart
@@ -52,6 +54,7 @@ class Alarm(Struct, frozen=True, kw_only=True):
     sounded_ns: int | None = None
     repeats_done: int = 0
     tries: int = 0
+    failures: int = 0
 
     def put(self, state: Literal["accepted", "sounding", "ended", "stopped"]) -> PutOrder:
         """What the disk is to know of it."""
@@ -131,6 +134,8 @@ class State(Struct, frozen=True, kw_only=True):
     boot_count: int = 0
     booted: bool = False
     first_boot: bool = False
+    introduced: bool = True
+    """Whether the controller answered since this memory began; before, it may still count plays of a memory that is lost."""
     # clock
     floor_ms: int = 0
     clock: ClockState = "unknown"
@@ -160,6 +165,7 @@ class State(Struct, frozen=True, kw_only=True):
     queue: tuple[Due, ...] = ()
     upcoming: tuple[Due, ...] = ()
     planned_to_ms: int = 0
+    plan_ends_ms: int = 0
     plan_stale: bool = True
     rules: Rules | None = None
     order: Order = {}
@@ -172,6 +178,9 @@ class State(Struct, frozen=True, kw_only=True):
     records_upto: int = 0
     records: Mapping[int, PlayRecord] = {}
     unsent_records: frozenset[int] = frozenset()
+    records_again_ns: int | None = None
+    """When records that were told and are not in the controller's mark are told again; `records_tries` counts that."""
+    records_tries: int = 0
     mark_back_ns: int | None = None
     results: Mapping[str, Told] = {}
     """By the order's digest; of a refusal by its code and topic."""

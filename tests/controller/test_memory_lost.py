@@ -1,5 +1,6 @@
 """A node without memory: new when it never did anything, in trouble when it did; a full card may take an order later."""
 
+from controller.actions.views import PlayView
 from protocol.envelope import claimed
 from protocol.reports import OrderResult
 from tests.controller.headquarters import Headquarters
@@ -45,3 +46,33 @@ async def test_an_order_that_the_card_could_not_take_stays_on_offer_and_any_othe
         await eventually(again, "it is offered again", deadline_s=75)
         assert hq.row(start.incident, full.node).reason.startswith("storage")
         assert hq.row(start.incident, wrong.node).offers == of_wrong
+
+
+async def test_a_late_copy_of_a_first_hello_does_not_count_a_nodes_plays_a_second_time(hq: Headquarters) -> None:
+    node = hq.new_node()
+    node.amnesia = True
+    async with node.connected():
+        await whole(node)
+        late = node.sealed(node.hello_now())
+        await node.hello()
+        await node.receipt(plays=(node.play(1),))
+        await node.until(lambda peer: peer.marks[-1:] == [1])
+        await node.say("hello", late)
+        await node.receipt(plays=(node.play(2),))
+        await node.until(lambda peer: peer.marks[-1:] == [2])
+        assert not hq.node(node.node).amnesia
+
+
+async def test_a_memory_is_lost_although_only_plays_beyond_a_gap_were_counted_of_it(hq: Headquarters) -> None:
+    node = hq.new_node()
+    async with node.connected():
+        await whole(node)
+        await node.receipt(plays=(node.play(2),))
+        await node.until(lambda peer: peer.marks[-1:] == [0])
+        node.amnesia, node.last_record_id = True, 0
+        await node.hello()
+        await eventually(lambda: hq.node(node.node).amnesia, "its memory is gone")
+        plays = (node.play(1, item="after"), node.play(2, item="after"))
+        await node.receipt(plays=plays)
+        await node.until(lambda peer: peer.marks[-1:] == [2])
+        assert len(hq.get("/v1/plays", list[PlayView], node=node.node)) == 3

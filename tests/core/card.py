@@ -51,7 +51,7 @@ class Card:
         upto = self.numbers.get("records_upto", 0)
         return Memory(
             boot_count=self.boots,
-            first_boot=self.boots == 1,
+            first_boot=not (self.numbers.get("introduced", 0) or upto),
             created_ms=self.numbers.get("created_ms"),
             floor_ms=self.numbers.get("floor_ms", 0),
             rtc_good_ms=self.numbers.get("rtc_good_ms"),

@@ -11,6 +11,7 @@ import msgspec
 from edge_agent.commands import Acknowledge, Fetch, HoldFetch, Hush, Publish, RecallRecords, Save, Speak, Subscribe
 from edge_agent.core.node import decide
 from edge_agent.core.state import State
+from edge_agent.desk import LONGEST_SLEEP_S
 from edge_agent.events import (
     Arrived,
     Booted,
@@ -59,6 +60,8 @@ class Node:
 
     Its time source bounds the error as the real ones do: `bound_ms` in step, growing and with every step after that.
     """
+
+    longest_sleep_s = LONGEST_SLEEP_S
 
     def __init__(
         self,
@@ -185,8 +188,9 @@ class Node:
 
     def happen(self, event: Event) -> None:
         self.turns += 1
-        self.state, commands, self.wake_ns = decide(self.state, event, self.instant())
-        assert self.wake_ns > self.mono_ns, "a wake that is past would turn the processor in circles"
+        self.state, commands, wake_ns = decide(self.state, event, self.instant())
+        assert wake_ns > self.mono_ns, "a wake that is past would turn the processor in circles"
+        self.wake_ns = min(wake_ns, self.mono_ns + round(self.longest_sleep_s * 1e9))
         for command in commands:
             self.commands.append(command)
             self._obey(command)

@@ -48,6 +48,7 @@ async def test_what_was_answered_is_there_at_the_next_start(tmp_path):
             PutMark(mark(2, op="STOP")),
             PutRecord(record(1), is_open=True),
             PutNumber("floor_ms", 5),
+            PutNumber("introduced", 1),
         )
         assert isinstance(await running.save(7, *writes), Saved)
     memory = reopened(tmp_path)
@@ -122,6 +123,7 @@ async def _with_log(tmp_path: Path) -> Path:
     """A folder as a power cut leaves it: the file, and a log that holds most of it."""
     folder = tmp_path / "state"
     async with opened(folder) as running:
+        await running.save(100, PutNumber("introduced", 1))
         for number in range(1, 41):
             await running.save(number, PutOrder(order(number)), PutRecord(record(number), is_open=False))
         shutil.copytree(folder, tmp_path / "cut")

@@ -104,7 +104,10 @@ class NodePeer:
 
     async def hello(self) -> None:
         self.hellos += 1
-        hello = Hello(
+        await self.say("hello", self.sealed(self.hello_now()))
+
+    def hello_now(self) -> Hello:
+        return Hello(
             **self.common(),
             nonce=self.nonce,
             version="peer",
@@ -115,7 +118,6 @@ class NodePeer:
             first_record_id=self.first_record_id,
             last_record_id=self.last_record_id,
         )
-        await self.say("hello", self.sealed(hello))
 
     async def receipt(self, *results: OrderResult, plays: tuple[PlayRecord, ...] = ()) -> bytes:
         raw = self.sealed(Receipt(**self.common(), results=results, plays=plays))

@@ -117,7 +117,7 @@ class Database:
         documents = db.execute("SELECT raw, kind, digest, keyids, pending FROM documents")
         return Memory(
             boot_count=boot_count,
-            first_boot=first_boot,
+            first_boot=first_boot or not (self.number("introduced", 0) or upto),
             created_ms=created_ms if created_ms >= 0 else None,
             floor_ms=self.number("floor_ms", 0),
             rtc_good_ms=rtc_good_ms if rtc_good_ms >= 0 else None,
