@@ -96,6 +96,8 @@ class Office:
         said = unseal(raw, topic=topic, trust=self._trusting(node), me=Me(), now=now, seen=Seen()).payload
         if isinstance(said, Hello):
             self.hellos.append(said)
+            if self.acknowledges:
+                await self._mark(node)
             for where, offer in self.offers:
                 await self.publish(where, offer)
         elif isinstance(said, Receipt):
@@ -110,11 +112,15 @@ class Office:
         held = self.records.setdefault(node, {})
         for told in plays:
             held[told.record_id] = told
-        upto = 0
+        if self.acknowledges and plays:
+            await self._mark(node)
+
+    async def _mark(self, node: str) -> None:
+        """All up to n: the answer to hellos and plays."""
+        held, upto = self.records.get(node, {}), 0
         while upto + 1 in held:
             upto += 1
-        if self.acknowledges and plays:
-            await self.publish(topics.topic("records", node=node), msgspec.json.encode(RecordMark(upto=upto)))
+        await self.publish(topics.topic("records", node=node), msgspec.json.encode(RecordMark(upto=upto)))
 
     async def publish(self, topic: str, raw: bytes, *, retain: bool = False) -> None:
         """Publish at QoS 1, over however many connections it takes."""

@@ -1,7 +1,7 @@
 """The core asks to be woken when something is due, and for nothing else: a node that sleeps until then misses nothing."""
 
 from tests.core.harness import Node
-from tests.core.people import MEDIA, MIDNIGHT, NOON, item, programme, settled, start, stop
+from tests.core.people import COMMUNE, MEDIA, MIDNIGHT, NOON, item, programme, settled, start, stop
 
 HOUR_S = 3_600
 
@@ -74,3 +74,15 @@ def test_what_sounds_ends_with_its_programme():
     node.run_to(NOON + 60_100)
     assert node.sounds() is None
     assert node.story() == ["tin 12:00:00 stopped"]
+
+
+def test_what_could_not_be_written_is_written_when_it_can_be_although_nothing_else_happens():
+    node = Sleeper(NOON, *settled())
+    node.card_fails = lambda _save: True
+    sent = stop(node.true_ms, None, area=COMMUNE)
+    node.give(sent)
+    node.run(1)
+    node.card_fails = lambda _save: False
+    assert not node.card.marks
+    node.run(6)
+    assert len(node.card.marks) == 1

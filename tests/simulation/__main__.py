@@ -3,6 +3,7 @@
 import argparse
 import gc
 import os
+import resource
 import sys
 import time
 from multiprocessing import get_context
@@ -60,6 +61,8 @@ def _many(first: int, count: int) -> int:
     print(f"{count} seeds from {first}: {total.node_years:.1f} node-years in {seconds:.0f} s on {os.cpu_count()} cores")
     for (name, goal), figure in zip(GOALS, figures, strict=True):
         print(f"  {name:28} {figure:12,.2f}   goal {goal:,}   {'holds' if figure >= goal else 'MISSED'}")
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    print(f"  of processor time {years / (used.ru_utime + used.ru_stime):.3f} node-years per second and core")
     print(f"  plays {total.plays:,}, faults {total.faults:,}, emergencies heard {emergencies_heard:,}")
     print(f"  broken laws: {len(broken)}{''.join(f' [seed {one.seed}]' for one in broken[:20])}")
     return 1 if broken else 0
