@@ -121,7 +121,7 @@ def is_silenced_by_anyone(decide):
 
 @before
 def believes_any_clock(state, event, now):
-    return state, event, structs.replace(now, clock="good")
+    return state, event, structs.replace(now, clock="good", error_ms=20)
 
 
 @on_commands
