@@ -104,7 +104,10 @@ class Lane:
         if not fresh:
             shutil.copytree(self.base, self.state)
         clock_file = self.commune.clock_file(self.node)
-        clock_file.touch() if clock_good else clock_file.unlink(missing_ok=True)
+        clock_file.unlink(missing_ok=True)
+        if clock_good:
+            clock_file.touch()
+            os.utime(clock_file, (at_ms / 1000, at_ms / 1000))  # synchronised then, not now
         when = datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
         words = [word for patch in PATCHED for word in ("--set", patch)]
         hellos = len(office.hellos)
