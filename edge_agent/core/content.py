@@ -65,12 +65,16 @@ def _put_in_force(turn: Turn, slot: Slot, stored: Stored) -> None:
 
 
 def _is_ready(turn: Turn, stored: Stored) -> bool:
-    """Authority counts at once; rules and programmes from their day on, and when all that they name is here."""
+    """Authority counts at once; rules and programmes from their day on, and when all that they name is here.
+
+    Under a clock that cannot be trusted their day has come only if it lies before the floor: tomorrow's programme would
+    otherwise take today's place for good.
+    """
     document = stored.payload
     if not isinstance(document, Programme | Station):
         return True
-    begun = not turn.state.clock_usable or document.valid_from_ms <= turn.now.wall_ms
-    return begun and stored.media <= turn.state.media
+    latest_ms = turn.now.wall_ms if turn.state.clock_usable else turn.state.floor_ms
+    return document.valid_from_ms <= latest_ms and stored.media <= turn.state.media
 
 
 def promote(turn: Turn) -> None:

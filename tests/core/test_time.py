@@ -204,3 +204,14 @@ def test_an_expired_grant_ends_the_programme_and_lets_an_emergency_go_on_with_on
     node.give(start(node.true_ms, "a1", area=COMMUNE, by=("c1", "c2")))
     node.run(1)
     assert node.sounds() == "a1"
+
+
+def test_tomorrows_programme_does_not_take_todays_place_while_the_time_is_unknown():
+    node = node_with(item("hom-nay", "12:00"))
+    tomorrow = programme(item("ngay-mai", "12:00"), seq=node.true_ms, valid_from_ms=NOON + 12 * HOUR_MS)
+    node.give(tomorrow)
+    node.power_cut(off_ms=10_000, clock="unknown")
+    node.online()
+    node.trust_clock("good")
+    node.run_to(NOON + 1_000)
+    assert node.sounds() == "hom-nay"
