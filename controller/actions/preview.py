@@ -9,7 +9,7 @@ from msgspec import Struct, structs
 
 from controller.actions.preview_views import NodeGroup, PlanLine, PreviewRequest, PreviewView
 from controller.core import finding_words as words
-from controller.core import preview
+from controller.core import node_words, preview
 from controller.core.findings import Finding, Surroundings, findings
 from controller.core.objections import objections
 from controller.core.preview import DRAFT, Draft, Laid, Site
@@ -184,7 +184,7 @@ def _why(line: Line) -> words.Said:
             waited = bool(other) and line.why == LATE
             if waited:
                 return f"đã chờ «{other}» quá lâu", f"waited too long for “{other}”"
-            return words.why(line.why)[1], line.why
+            return node_words.why(line.why)[1], line.why
         case "late":
             return f"chờ «{other}»", f"waits for “{other}”"
         case "interrupted":

@@ -1,6 +1,5 @@
 """The sentences of findings, in Vietnamese and English: code -> (vi, en). Placeholders are the same in both. Pure."""
 
-import re
 from datetime import date, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -42,6 +41,10 @@ SENTENCES: Final[dict[str, Said]] = {
     "sessions": (
         "«{a}» hẹn lúc {at} không phát: {why_vi}.",
         "“{a}” of {at} does not sound: {why}.",
+    ),
+    "mute": (
+        "«{a}» hẹn lúc {at} không phát ở đây: {why_vi}.",
+        "“{a}” of {at} does not sound here: {why}.",
     ),
     "half-inside": (
         "«{a}» hẹn lúc {at} không phát: {why_vi}.",
@@ -121,25 +124,6 @@ THEN: Final[dict[str, Said]] = {
     "resume": ("phát tiếp nếu còn kịp", "goes on if there is still time"),
     "drop": ("không phát nữa", "is not heard again"),
 }
-_WHYS: Final[tuple[tuple[str, str, str], ...]] = (
-    (r"quiet hours", "quiet", "ngoài giờ hoạt động của đài"),
-    (r"no operating rules.*", "no-rules", "đài chưa có quy định giờ hoạt động"),
-    (r"maintenance until (.+)", "maintenance", "đang bảo trì đến {0}"),
-    (r"(\d+) sessions a day are over", "sessions", "đã đủ {0} buổi phát trong ngày"),
-    (r"its hours end at (.+)", "sessions", "giờ hoạt động kết thúc lúc {0}"),
-    (r"its session's (\d+) minutes end at (.+)", "sessions", "buổi phát {0} phút kết thúc lúc {1}"),
-    (r"half inside: its hours end at (.+)", "half-inside", "sẽ lấn quá giờ hoạt động, kết thúc lúc {0}"),
-    (r"half inside: its session's (\d+) minutes end at (.+)", "half-inside", "sẽ lấn quá buổi phát {0} phút, kết thúc lúc {1}"),
-    (r"late: its grace is over", "waits-out", "quá thời gian chờ"),
-)
-
-
-def why(words: str) -> tuple[str, str]:
-    """What a reason of the node's rules is: the code of its finding, and the same in Vietnamese."""
-    for pattern, code, vi in _WHYS:
-        if found := re.fullmatch(pattern, words):
-            return code, vi.format(*found.groups())
-    return "sessions", words
 
 
 def local(at_ms: int) -> datetime:

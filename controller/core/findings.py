@@ -11,6 +11,7 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from controller.core import finding_words as words
+from controller.core import node_words
 from controller.core.preview import Laid, Spell
 from controller.core.world import media_named, media_of
 from protocol.hours import Rules
@@ -27,6 +28,7 @@ OF_CODE: Final[dict[str, Severity]] = {
     "maintenance": "warning",
     "grant-ends": "warning",
     "no-rules": "warning",
+    "mute": "note",
     "silent-days": "note",
     "ends": "note",
     "no-nodes": "note",
@@ -139,7 +141,7 @@ def findings(laid: Sequence[Laid], around: Surroundings) -> list[Finding]:
 def _of_line(gathered: _Gathered, line: Line, nodes: tuple[str, ...], rules: Rules | None) -> None:
     planned, other = line.planned, line.because
     item = planned.item
-    code, why_vi = (line.outcome, "") if line.outcome != "skipped" else words.why(line.why)
+    code, why_vi = (line.outcome, "") if line.outcome != "skipped" else node_words.why(line.why)
     longest = rules.body.session_max_min if rules is not None else None
     if code in ("cut", "half-inside") and longest is not None and length_ms(item) > longest * 60_000:
         code = "too-long"

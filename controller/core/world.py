@@ -161,10 +161,6 @@ class World:
         """The nodes whose placement lies in an area."""
         return frozenset(self._nodes_in.get(area, ()))
 
-    def trust_for(self, area: str) -> Trust:
-        """Authority as read by someone who stands in this area."""
-        return self.trust.standing_in(self.chain_of(area))
-
     def trust_of_reports(self, node: str) -> Trust:
         """Just the report key of one node: its placement's, or until it has one, that of its enrolment."""
         placement = self.standing.get(Slot("placement", node, "-"))

@@ -183,11 +183,6 @@ def take_plays(tx: Transaction, node: str, records: tuple[PlayRecord, ...], now_
     return int(upto)
 
 
-def count_plays(tx: Transaction) -> int:
-    """How many plays were counted."""
-    return tx.execute(select(func.count()).select_from(plays)).scalar_one()
-
-
 def list_plays(tx: Transaction, node: str | None, since_ms: int, until_ms: int | None, limit: int) -> list[PlayView]:
     """Plays by their planned time, newest first."""
     query = select(plays).where(plays.c.planned_ms >= since_ms).order_by(plays.c.planned_ms.desc(), plays.c.record_id.desc())

@@ -32,8 +32,6 @@ def _at(name: str) -> Column[int]:
     return Column(name, BigInteger, nullable=True)
 
 
-meta = Table("meta", metadata, Column("key", Text, primary_key=True), _text("value"))
-
 areas = Table(
     "areas",
     metadata,

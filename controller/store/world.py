@@ -8,7 +8,7 @@ from sqlalchemy import delete, func, insert, select, update
 from controller.core.peek import stored
 from controller.core.world import AreaKnown, NodeKnown, Standing, World
 from controller.store.database import Transaction
-from controller.store.schema import area_groups, areas, documents, meta, node_areas, nodes
+from controller.store.schema import area_groups, areas, documents, node_areas, nodes
 from protocol.bulletins import Programme
 from protocol.documents import AnyDocument, Grant, Placement, Root, Station
 
@@ -133,14 +133,3 @@ def place(tx: Transaction, placement: Placement) -> None:
     node = placement.body.node
     tx.execute(delete(node_areas).where(node_areas.c.node == node))
     tx.execute(insert(node_areas), [{"area": link.area, "node": node} for link in placement.body.chain])
-
-
-def get_meta(tx: Transaction, key: str) -> str | None:
-    """A small fact about the controller itself."""
-    return tx.execute(select(meta.c.value).where(meta.c.key == key)).scalar()
-
-
-def set_meta(tx: Transaction, key: str, value: str) -> None:
-    """Store a small fact, replacing the older."""
-    tx.execute(delete(meta).where(meta.c.key == key))
-    tx.execute(insert(meta).values(key=key, value=value))

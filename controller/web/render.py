@@ -13,7 +13,7 @@ from markupsafe import Markup
 from msgspec import Struct
 
 from controller.actions.views import RowView
-from controller.core import finding_words
+from controller.core import finding_words, node_words
 from controller.web import shown
 from controller.web.texts import TEXTS, Tongue, say
 from controller.web.visitor import VISIT_COOKIE, Asked, sealed_cookie, visitor_of
@@ -54,7 +54,9 @@ class Part(Struct, frozen=True):
 
 
 def _reason(code: str, tongue: Tongue) -> str:
-    return say(f"reason.{code}", tongue) if f"reason.{code}" in TEXTS else code
+    if f"reason.{code}" in TEXTS:
+        return say(f"reason.{code}", tongue)
+    return node_words.in_vietnamese(code) if tongue == "vi" else code
 
 
 def _row_time(row: RowView) -> int | None:

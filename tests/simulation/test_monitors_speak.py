@@ -8,6 +8,7 @@ from edge_agent.events import Arrived, MediaStored
 from protocol.documents import Hours
 from protocol.emergency import EXERCISE_WORDS
 from protocol.envelope import payload_of
+from protocol.errors import ProtocolError
 from protocol.orders import Stop
 from protocol.reports import Hello, Receipt
 from protocol.seen import Slot
@@ -48,7 +49,7 @@ def is_stop(event):
 def _is_live_stop(raw):
     try:
         return isinstance(payload_of(raw), Stop)
-    except Exception:  # noqa: BLE001  forged bytes are no STOP
+    except ProtocolError:  # forged bytes are no STOP
         return False
 
 

@@ -99,12 +99,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("sha256"),
     )
     op.create_table(
-        "meta",
-        sa.Column("key", sa.Text(), nullable=False),
-        sa.Column("value", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("key"),
-    )
-    op.create_table(
         "orders",
         sa.Column("digest", sa.Text(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
