@@ -142,9 +142,12 @@ def day_of(text: str, now_ms: int) -> date:
     raise Refused(sentence, code="day")
 
 
-def asked_of(parts: Parts, area: str, first: str, last: str) -> Asked:
+def asked_of(parts: Parts, area: str, first: str = "", last: str = "", node: str | None = None) -> Asked:
     """The question, checked. Raises Refused with one sentence."""
     world, now_ms = parts.world, parts.now_ms()
+    if node is not None and node not in world.nodes:
+        sentence = f"không có cụm loa {node}: xem `loa node list` (no such node is enrolled here)"
+        raise Refused(sentence, code="unknown-node", status=404)
     if area not in world.areas and area not in world.nodes:
         sentence = f"không có địa bàn {area}: xem `loa area list` (no such area is known here)"
         raise Refused(sentence, code="unknown-area", status=404)
@@ -163,13 +166,6 @@ def asked_of(parts: Parts, area: str, first: str, last: str) -> Asked:
 
 def _midnight_ms(day: date) -> int:
     return round(datetime(day.year, day.month, day.day, tzinfo=ZONE).timestamp() * 1000)
-
-
-def check_node(parts: Parts, node: str | None) -> None:
-    """Raises Refused for a node that nobody knows."""
-    if node is not None and node not in parts.world.nodes:
-        sentence = f"không có cụm loa {node}: xem `loa node list` (no such node is enrolled here)"
-        raise Refused(sentence, code="unknown-node", status=404)
 
 
 def names_of(parts: Parts) -> dict[str, str]:
@@ -201,22 +197,24 @@ async def results(
         raise Refused(f"một tài liệu đã lưu không đọc được (a stored document cannot be read): {error}", status=500) from error
 
 
-async def report(
-    parts: Parts, area: str, first: str = "", last: str = "", *, node: str | None = None, limit: int = 200
-) -> PlanReport:
+async def lines(
+    parts: Parts, asked: Asked, *, node: str | None = None, limit: int = 200, every: bool = False
+) -> AsyncIterator[LinesView]:
+    """How far it is, node by node (with `every`, all their lines), then the report. Raises Refused."""
+    names = names_of(parts)
+    summary, through = Summary(limit), 0
+    async for done, of, result in results(parts, asked, node, names):
+        summary.take(result, names)
+        through = done
+        found = (tuple(result.lines), tuple(result.extras)) if every else ((), ())
+        yield LinesView(done=done, of=of, lines=found[0], extras=found[1])
+    yield LinesView(done=through, of=through, report=summary.report(asked, names))
+
+
+async def report(parts: Parts, asked: Asked, *, node: str | None = None, limit: int = 200) -> PlanReport:
     """Totals, what went wrong (the worst `limit`), what no plan explains. Raises Refused."""
-    asked = asked_of(parts, area, first, last)
-    check_node(parts, node)
     names = names_of(parts)
     summary = Summary(limit)
     async for _, _, result in results(parts, asked, node, names):
         summary.take(result, names)
     return summary.report(asked, names)
-
-
-async def lines(parts: Parts, area: str, first: str = "", last: str = "", *, node: str | None = None) -> AsyncIterator[LinesView]:
-    """Every planned bulletin, node by node. Raises Refused."""
-    asked = asked_of(parts, area, first, last)
-    check_node(parts, node)
-    async for done, of, result in results(parts, asked, node, names_of(parts)):
-        yield LinesView(done=done, of=of, lines=tuple(result.lines), extras=tuple(result.extras))

@@ -1,4 +1,4 @@
-"""What a report of plan against plays says (đối chiếu kế hoạch): every planned bulletin on every loudspeaker, and what became of it."""
+"""What a report of plan against plays says (đối chiếu kế hoạch): every planned bulletin on every node, and what became of it."""
 
 from typing import Literal
 
@@ -18,10 +18,10 @@ Outcome = Literal[
     "played",
     "pending",
 ]
-"""From the worst on. `missing`: the node is back, nothing is lacking in its records, and there is none. `unknown`: nobody can tell yet.
+"""From the worst on. `missing`: the node is back, its records are complete, and there is none. `unknown`: nobody can tell yet.
 `outdated`: it still held an older programme. `pending`: its time is not over."""
 WhyExtra = Literal["older-version", "version-came-later", "other-place", "not-planned", "unknown-document"]
-"""It still held an older version; a newer one came and its grace allowed it; it stood elsewhere by then; nothing says why; nobody knows it."""
+"""It still held an older one; a newer one came within the grace; it stood elsewhere by then; nothing says why; unknown here."""
 
 
 class TallyView(Struct, frozen=True, kw_only=True):
@@ -143,9 +143,10 @@ class PlanReport(Struct, frozen=True, kw_only=True):
 
 
 class LinesView(Struct, frozen=True, kw_only=True):
-    """Every line of one node, as they are streamed node by node; `done` of `of` nodes are through."""
+    """What is streamed node by node: `done` of `of` nodes are through, with all lines of this one; at the end the report."""
 
     done: int
     of: int
     lines: tuple[LineView, ...] = ()
     extras: tuple[ExtraView, ...] = ()
+    report: PlanReport | None = None

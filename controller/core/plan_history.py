@@ -61,8 +61,8 @@ class Expected(Struct, frozen=True):
 def spans(versions: Iterable[Version], powers_changed_ms: Sequence[int] = ()) -> list[Span]:
     """When each version of one slot counted, as a node takes them: from its first valid day on, else from when it was stored.
 
-    A version that was replaced before its first valid day never counted. The newest may have lost its force, when its signers lost
-    their powers: then it ended at the first change of powers after it, and the one in force today counts again from there.
+    A version that was replaced before its first valid day never counted. The newest may have lost its force, when its signers
+    lost their powers: then it ended at the first change of powers after it, and the one in force today counts again from there.
     """
     stored = sorted(versions, key=lambda version: version.stored_ms)
     following = [version.stored_ms for version in stored[1:]] + [NO_END]

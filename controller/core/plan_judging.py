@@ -83,7 +83,7 @@ class Play(Struct, frozen=True):
 
 
 class Presence(Struct, frozen=True, kw_only=True):
-    """How far a node's silence can be read: until when it is known to be there, since when, and up to which record all are stored."""
+    """How far a node's silence can be read: until when it was there, since when, and up to which record all are stored."""
 
     heard_until_ms: int
     back_since_ms: int
@@ -126,10 +126,7 @@ class Evidence:
             return Verdict("pending")
         before = bisect_left(self._opened, expected.planned_ms - LEAD_MS) - 1
         after = bisect_right(self._opened, expected.last_ms + SLACK_MS)
-        if after == len(self.plays):
-            why = self._why_open(over_ms)
-        else:
-            why = self._why_gap(before, after)
+        why = self._why_open(over_ms) if after == len(self.plays) else self._why_gap(before, after)
         if why:
             return Verdict("unknown", why)
         if self._held_older(expected):

@@ -55,6 +55,11 @@ def seconds(duration_ms: int) -> str:
     return f"{value:.1f}".replace(".", ",") if abs(value) < 10 else f"{value:.0f}"  # noqa: PLR2004  one decimal below ten
 
 
+def minutes(duration_ms: int) -> str:
+    """Minutes with one decimal, as 12,5."""
+    return f"{duration_ms / 60_000:.1f}".replace(".", ",")
+
+
 def decibels(level_cdb: int) -> str:
     """A level in dB, as -18,5."""
     return f"{level_cdb / 100:.1f}".replace(".", ",")

@@ -3,6 +3,7 @@
 from typing import Final, Literal
 
 from controller.web.texts_emergency import EMERGENCY, INCIDENT, REVIEW
+from controller.web.texts_plan import PLAN
 
 Tongue = Literal["vi", "en"]
 TONGUES: Final[tuple[Tongue, ...]] = ("vi", "en")
@@ -251,6 +252,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     **EMERGENCY,
     **REVIEW,
     **_LISTS,
+    **PLAN,
     **_WRONG,
     **_REFUSED,
 }
