@@ -50,7 +50,9 @@ def minutes(duration_ms: int) -> str:
 
 def share(value: float | None) -> str:
     """Percent, never rounded up to 100, as 99,9 %."""
-    return "-" if value is None else f"{int(value * 1000) / 10:.1f} %".replace(".", ",")
+    if value is None:
+        return "-"
+    return "100 %" if value == 1 else f"{min(value * 100, 99.9):.1f} %".replace(".", ",")
 
 
 def _cell(text: str) -> str:

@@ -41,6 +41,7 @@ class Counted(Struct, frozen=True, kw_only=True):
     minutes: str
     wrong: str
     well: bool
+    brief: str
 
 
 class Line(Struct, frozen=True, kw_only=True):
@@ -106,12 +107,15 @@ def _counted(name: str, beside: str, tally: TallyView, tongue: Tongue) -> Counte
         minutes=say("plan.minutes", tongue, minutes=shown.minutes(tally.heard_ms)),
         wrong=" · ".join(f"{number} {say(f'outcome.{outcome}', tongue).lower()}" for outcome, number in bad.items()),
         well=tally.played == tally.expected,
+        brief=f"{tally.played}/{tally.expected} ({_percent(tally.share)})",
     )
 
 
 def _percent(share: float | None) -> str:
     """Never rounded up to 100."""
-    return "-" if share is None else f"{int(share * 1000) / 10:.1f}%".replace(".", ",")
+    if share is None:
+        return "-"
+    return "100%" if share == 1 else f"{min(share * 100, 99.9):.1f}%".replace(".", ",")
 
 
 def _line(line: LineView, tongue: Tongue) -> Line:
