@@ -10,7 +10,7 @@ from controller.core import plan_words
 from controller.core.plan_history import NO_END, Span, Version, expected_of, spans, stays
 from controller.core.plan_judging import Play, Presence
 from controller.core.plan_report import Asked, Library, NodeFacts, judge_node, merged
-from protocol.bulletins import Item, Programme, ProgrammeBody, Spoken, Variant
+from protocol.bulletins import Item, Media, Programme, ProgrammeBody, Spoken, Variant
 from protocol.seen import Slot
 
 HERE = ZoneInfo("Asia/Ho_Chi_Minh")
@@ -33,7 +33,7 @@ LATER = at("24/11/2025 08:00:00")
 
 def item(name: str = "sang", hours: str = "6", **more) -> Item:
     spoken = Variant(lang="vi", spoken=Spoken(text="Chào bà con buôn Mlah."))
-    jrai = Variant(lang="jra", spoken=Spoken(text="Kơkuh mơni hĭ ƀuôn sang."))
+    jrai = Variant(lang="jra", media=Media(sha256="ab" * 32, bytes=1_000, samples=480_000))
     fields = {"id": name, "title": TITLE, "rrule": f"FREQ=DAILY;BYHOUR={hours};BYMINUTE=0"} | more
     return Item(variants=(spoken, jrai), **fields)
 

@@ -86,7 +86,7 @@ async def day(house: House) -> AsyncIterator[Day]:
     await made.play(MARKET, second, "toi", at(19), started_ms=at(19, 2), ended_ms=at(19, 3), clock_state="holdover")
     await made.play(RONG, first, "sang", at(6), started_ms=at(6, 1), ended_ms=at(6, 2))
     await made.play(RONG, first, "chieu", at(18))
-    yield made
+    return made
 
 
 async def test_the_report_of_the_day_tells_each_bulletin_from_records_and_their_absence(day: Day):
