@@ -64,7 +64,9 @@ class _Past:
         asked = self._asked
         return [span for span in self.spans[slot] if span.from_ms < asked.to_ms and span.until_ms > asked.from_ms]
 
-    def judge(self, facts: NodeFacts, plays: list[Play], raws: dict[str, bytes], names: dict[str, str]) -> NodeResult:
+    def judge(
+        self, facts: NodeFacts, plays: list[Play], raws: dict[str, bytes], names: dict[str, str], *, every: bool
+    ) -> NodeResult:
         """One node. Raises Malformed for a stored programme that cannot be read."""
         slots, programmes = self.slots_of(facts), {digest: _programme(raw) for digest, raw in raws.items()}
         for digest, programme in programmes.items():
@@ -79,7 +81,7 @@ class _Past:
             until_ms=self.until_ms,
             titles=self.titles,
         )
-        result = judge_node(facts, plays, library, self._asked, names)
+        result = judge_node(facts, plays, library, self._asked, names, every=every)
         for oldest in [slot for slot in self._plans if slot not in slots][: max(0, len(self._plans) - PLANS_KEPT)]:
             del self._plans[oldest]
         return result
@@ -176,7 +178,7 @@ def names_of(parts: Parts) -> dict[str, str]:
 
 
 async def results(
-    parts: Parts, asked: Asked, node: str | None, names: dict[str, str]
+    parts: Parts, asked: Asked, node: str | None, names: dict[str, str], *, every: bool = False
 ) -> AsyncIterator[tuple[int, int, NodeResult]]:
     """Node by node: how many are through, of how many, and what is to be said. Raises Refused for damaged documents."""
     try:
@@ -192,7 +194,7 @@ async def results(
                 return plays, plan.raws(tx, past.lacking(slots, plays))
 
             plays, raws = await parts.database.read(look)
-            yield done, len(wanted), await asyncio.to_thread(past.judge, facts, plays, raws, names)
+            yield done, len(wanted), await asyncio.to_thread(past.judge, facts, plays, raws, names, every=every)
     except Malformed as error:
         raise Refused(f"một tài liệu đã lưu không đọc được (a stored document cannot be read): {error}", status=500) from error
 
@@ -203,7 +205,7 @@ async def lines(
     """How far it is, node by node (with `every`, all their lines), then the report. Raises Refused."""
     names = names_of(parts)
     summary, through = Summary(limit), 0
-    async for done, of, result in results(parts, asked, node, names):
+    async for done, of, result in results(parts, asked, node, names, every=every):
         summary.take(result, names)
         through = done
         found = (tuple(result.lines), tuple(result.extras)) if every else ((), ())

@@ -72,7 +72,7 @@ class BulletinTally(Struct, frozen=True, kw_only=True):
     tally: TallyView
 
 
-class LineView(Struct, frozen=True, kw_only=True):
+class LineView(Struct, frozen=True, kw_only=True, gc=False):
     """One planned bulletin on one node. `tries`: records of it (more than one: interrupted and taken up again).
 
     `clock_state` is the worst under which it played; `version_differs`: played out of another version than the one that counted.

@@ -47,7 +47,7 @@ class Stay(Struct, frozen=True):
         return self.areas[-2]
 
 
-class Expected(Struct, frozen=True):
+class Expected(Struct, frozen=True, gc=False):
     """One planned bulletin: `last_ms` is the latest instant at which it may begin."""
 
     planned_ms: int

@@ -36,7 +36,7 @@ MEMORY_LOST: Final = "memory-lost"
 RESTARTED: Final = "restarted"
 
 
-class Play(Struct, frozen=True):
+class Play(Struct, frozen=True, gc=False):
     """One record as it is stored; `epoch` counts the memories that the node has had."""
 
     epoch: int
@@ -62,6 +62,11 @@ class Play(Struct, frozen=True):
         if self.started_ms is not None:
             return self.started_ms
         return self.ended_ms if self.ended_ms is not None else self.planned_ms
+
+    @property
+    def is_lost(self) -> bool:
+        """A number whose record a failing card never took: the node tells it without a time, and it may have been anything."""
+        return self.planned_ms == 0
 
     @property
     def sound_ms(self) -> int:
@@ -91,7 +96,7 @@ class Presence(Struct, frozen=True, kw_only=True):
     upto: int
 
 
-class Verdict(Struct, frozen=True):
+class Verdict(Struct, frozen=True, gc=False):
     """What became of a planned bulletin, and why."""
 
     outcome: Outcome
@@ -136,6 +141,8 @@ class Evidence:
     def _why_gap(self, before: int, after: int) -> str:
         """Why records may be lacking between two; empty when their numbers leave no room."""
         last = self.plays[after]
+        if any(play.is_lost for play in self.plays[before + 1 : after + 1]):
+            return MEMORY_LOST
         if before < 0:
             first = self.plays[0]
             whole = first.record_id == 1 and first.epoch == last.epoch and last.record_id == after + 1

@@ -90,10 +90,11 @@ class Tally:
 
 
 class NodeResult:
-    """Everything that is to be said of one node. `lines` are all of them, good and bad, by time."""
+    """Everything that is to be said of one node. `lines` are by time: all of them with `every`, else only what went wrong."""
 
-    def __init__(self, facts: NodeFacts) -> None:
+    def __init__(self, facts: NodeFacts, *, every: bool) -> None:
         self.facts = facts
+        self.every = every
         self.tallies: dict[tuple[str, Bulletin], Tally] = {}
         self.titles: dict[Bulletin, str] = {}
         self.lines: list[LineView] = []
@@ -101,9 +102,17 @@ class NodeResult:
         self.alarms = {"live": [0, 0], "exercise": [0, 0]}
 
 
-def judge_node(facts: NodeFacts, plays: Sequence[Play], library: Library, asked: Asked, names: Mapping[str, str]) -> NodeResult:
+def judge_node(
+    facts: NodeFacts,
+    plays: Sequence[Play],
+    library: Library,
+    asked: Asked,
+    names: Mapping[str, str],
+    *,
+    every: bool = True,
+) -> NodeResult:
     """One node's planned bulletins beside its records (by number, one before and one after the span of time included)."""
-    result = NodeResult(facts)
+    result = NodeResult(facts, every=every)
     records: dict[tuple[str, str, str, int], list[Play]] = {}
     for play in plays:
         if not asked.from_ms <= play.planned_ms < asked.to_ms:
@@ -137,34 +146,40 @@ def _count(
 ) -> None:
     heard_ms = sum(play.heard_ms for play in plays)
     clock = worst_clock(plays) if plays else ""
-    slot, item, settlement = expected.slot, expected.item, stay.settlement
+    slot, item = expected.slot, expected.item
     bulletin = (slot.subject, slot.authority, item.id)
-    tally = result.tallies.setdefault((settlement, bulletin), Tally())
+    tally = result.tallies.setdefault((stay.settlement, bulletin), Tally())
     tally.count(verdict.outcome, heard_ms, doubted=clock not in ("", "good"))
     result.titles[bulletin] = item.title
+    if result.every or verdict.outcome not in NOT_WRONG:
+        result.lines.append(_line(result.facts, stay, expected, verdict, plays, names))
+
+
+def _line(
+    facts: NodeFacts, stay: Stay, expected: Expected, verdict: Verdict, plays: Sequence[Play], names: Mapping[str, str]
+) -> LineView:
+    slot, item, settlement = expected.slot, expected.item, stay.settlement
     begun = [play for play in plays if play.started_ms is not None]
     levels = [play.rms_cdb for play in begun if play.rms_cdb is not None]
-    result.lines.append(
-        LineView(
-            node=result.facts.id,
-            node_name=result.facts.name,
-            settlement=settlement,
-            settlement_name=names.get(settlement, settlement),
-            area=slot.subject,
-            authority=slot.authority,
-            item=item.id,
-            title=item.title,
-            planned_ms=expected.planned_ms,
-            outcome=verdict.outcome,
-            started_ms=begun[0].started_ms if begun else None,
-            ended_ms=begun[-1].ended_ms if begun else None,
-            heard_ms=heard_ms,
-            tries=len(plays),
-            why=verdict.why,
-            rms_cdb=max(levels, default=None),
-            clock_state=clock,
-            version_differs=any(play.digest != expected.digest for play in plays),
-        )
+    return LineView(
+        node=facts.id,
+        node_name=facts.name,
+        settlement=settlement,
+        settlement_name=names.get(settlement, settlement),
+        area=slot.subject,
+        authority=slot.authority,
+        item=item.id,
+        title=item.title,
+        planned_ms=expected.planned_ms,
+        outcome=verdict.outcome,
+        started_ms=begun[0].started_ms if begun else None,
+        ended_ms=begun[-1].ended_ms if begun else None,
+        heard_ms=sum(play.heard_ms for play in plays),
+        tries=len(plays),
+        why=verdict.why,
+        rms_cdb=max(levels, default=None),
+        clock_state=worst_clock(plays) if plays else "",
+        version_differs=any(play.digest != expected.digest for play in plays),
     )
 
 

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from msgspec import Struct
-from sqlalchemy import and_, or_, select
+from sqlalchemy import and_, select, tuple_
 
 from controller.core.plan_history import Version
 from controller.core.plan_judging import Play
@@ -94,10 +94,11 @@ def records(tx: Transaction, node: str, from_ms: int, to_ms: int) -> list[Play]:
         # a lost record's time is not known: it is told as 0
         earlier = and_(plays.c.node == node, plays.c.planned_ms < from_ms, plays.c.planned_ms > 0)
         first = last = _number(tx, earlier, last=True) or (0, 0)
-    this = plays.c.node == node
-    before = _number(tx, and_(this, _past(first, after=False)), last=True) or first
-    after = _number(tx, and_(this, _past(last, after=True)), last=False) or last
-    between = and_(this, or_(_past(before, after=True), _at(before)), or_(_past(after, after=False), _at(after)))
+    # compared as a pair, the primary key serves as the index
+    this, number = plays.c.node == node, tuple_(plays.c.epoch, plays.c.record_id)
+    before = _number(tx, and_(this, number < first), last=True) or first
+    after = _number(tx, and_(this, number > last), last=False) or last
+    between = and_(this, number >= before, number <= after)
     query = select(*_PLAY).where(between).order_by(plays.c.epoch, plays.c.record_id)
     return [Play(*row) for row in tx.execute(query)]
 
@@ -106,15 +107,3 @@ def _number(tx: Transaction, these: Any, *, last: bool) -> tuple[int, int] | Non
     order = [plays.c.epoch.desc(), plays.c.record_id.desc()] if last else [plays.c.epoch, plays.c.record_id]
     row = tx.execute(select(plays.c.epoch, plays.c.record_id).where(these).order_by(*order).limit(1)).first()
     return None if row is None else (row.epoch, row.record_id)
-
-
-def _at(number: tuple[int, int]) -> Any:
-    return and_(plays.c.epoch == number[0], plays.c.record_id == number[1])
-
-
-def _past(number: tuple[int, int], *, after: bool) -> Any:
-    """Records with a higher (or lower) number than this one; a later memory's numbers are all higher."""
-    epoch, record_id = number
-    if after:
-        return or_(plays.c.epoch > epoch, and_(plays.c.epoch == epoch, plays.c.record_id > record_id))
-    return or_(plays.c.epoch < epoch, and_(plays.c.epoch == epoch, plays.c.record_id < record_id))

@@ -259,6 +259,14 @@ def test_a_lost_memory_between_two_records_leaves_it_unknown():
     assert (case.result().lines[0].outcome, case.result().lines[0].why) == ("unknown", "memory-lost")
 
 
+def test_a_record_that_the_card_lost_may_have_been_this_one():
+    case = Case(item(hours="6,18"))
+    case.play(SIX - 86_400_000)
+    case.play(0, "cut", begin_s=None, item="lost", ended_ms=NOON)
+    case.play(SIX_PM)
+    assert (case.result().lines[0].outcome, case.result().lines[0].why) == ("unknown", "memory-lost")
+
+
 def test_a_dark_node_leaves_it_unknown_and_one_that_is_back_makes_it_missing():
     case = Case(item())
     case.play(SIX - 86_400_000)
