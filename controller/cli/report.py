@@ -16,10 +16,11 @@ from controller.cli.options import DEFAULT_STATE, JsonOption, StateOption
 from controller.cli.report_csv import PlanCsv, day, minutes, share, when
 from controller.core import plan_words
 from provisioning.errors import InputRefused
-from provisioning.terminal import live_console, print_json, print_table, say
+from provisioning.terminal import live_console, print_json, print_table, say, warn
 
 app = typer.Typer(no_args_is_help=True, help="Reports (báo cáo): plan against plays.")
 STYLES: Final = {"missing": "bold red", "silent": "bold red", "failed": "red", "unknown": "yellow", "late": "dim"}
+EXCEL_ROWS: Final = 1_048_576
 SHORT: Final = {
     "missing": "không rõ lý do",
     "silent": "không tiếng",
@@ -62,9 +63,11 @@ def plays(
     if as_json:
         print_json(found)
         return
-    _show(found)
+    _show(found, limit)
     if table is not None:
         say(f"{table.rows} dòng đã ghi vào {csv} (lines written).")
+    if table is not None and table.rows >= EXCEL_ROWS:
+        warn(f"Excel chỉ mở được {EXCEL_ROWS} dòng: hãy xuất từng tháng hoặc từng xã (Excel opens no more lines than that).")
 
 
 @contextmanager
@@ -105,16 +108,16 @@ def _counts(tally: TallyView) -> tuple[str, ...]:
 COUNTS: Final = ("hẹn (planned)", "đã phát (played)", "tỷ lệ (share)", "phút (minutes)", "không đạt (not as planned)")
 
 
-def _show(found: PlanReport) -> None:
+def _show(found: PlanReport, limit: int) -> None:
     days = day(found.from_ms) if found.to_ms - found.from_ms <= _DAY_MS else f"{day(found.from_ms)} - {day(found.to_ms - 1)}"
     say(f"Đối chiếu kế hoạch (plan against plays): {found.area_name}, {days}", style="bold")
     if not found.total.expected and not found.extra:
         say(_empty(found))
     if found.total.expected:
-        rows = [("tất cả (total)", *_counts(found.total)), *((each.name, *_counts(each.tally)) for each in found.settlements)]
-        print_table(("thôn, buôn (settlement)", *COUNTS), rows)
-        print_table(("cụm loa (node)", *COUNTS), [(each.name, *_counts(each.tally)) for each in found.nodes])
-        print_table(("bản tin (bulletin)", *COUNTS), [(each.title, *_counts(each.tally)) for each in found.bulletins])
+        print_table(("", *COUNTS), [("tất cả (total)", *_counts(found.total))])
+        _table("thôn, buôn (settlement)", [(each.name, each.tally) for each in found.settlements], limit)
+        _table("cụm loa (node)", [(each.name, each.tally) for each in found.nodes], limit)
+        _table("bản tin (bulletin)", [(each.title, each.tally) for each in found.bulletins], limit)
         if found.total.clock_doubted:
             say(f"{found.total.clock_doubted} bản tin phát khi đồng hồ chưa tin chắc (under a doubtful clock).", style="yellow")
     _apart(found.nodes)
@@ -130,6 +133,12 @@ def _empty(found: PlanReport) -> str:
     if found.total.outcomes.get("pending"):
         return "Các bản tin đã hẹn đều chưa tới hạn. What is planned is not over yet."
     return "Không có bản tin nào được hẹn phát trong những ngày này. Nothing was planned on these days."
+
+
+def _table(what: str, counted: list[tuple[str, TallyView]], limit: int) -> None:
+    """The worst of them; the rest is counted, and whole in the JSON."""
+    title = f"{limit} / {len(counted)}, kém nhất trước (the worst of them)" if len(counted) > limit else ""
+    print_table((what, *COUNTS), [(name, *_counts(tally)) for name, tally in counted[:limit]], title=title)
 
 
 def _apart(nodes: tuple[NodeTally, ...]) -> None:
