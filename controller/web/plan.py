@@ -105,7 +105,7 @@ def _counted(name: str, beside: str, tally: TallyView, tongue: Tongue) -> Counte
         beside=beside,
         share=say("plan.share", tongue, played=tally.played, expected=tally.expected, share=_percent(tally.share)),
         minutes=say("plan.minutes", tongue, minutes=shown.minutes(tally.heard_ms)),
-        wrong=" · ".join(f"{number} {say(f'outcome.{outcome}', tongue).lower()}" for outcome, number in bad.items()),
+        wrong=" · ".join(f"{number} {say(f'fate.{outcome}', tongue).lower()}" for outcome, number in bad.items()),
         well=tally.played == tally.expected,
         brief=f"{tally.played}/{tally.expected} ({_percent(tally.share)})",
     )

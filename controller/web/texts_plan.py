@@ -42,7 +42,7 @@ PLAN: Final = {
     "plan.tries": ("phát {n} lần", "played {n} times"),
     "plan.version": ("phát từ bản khác của chương trình", "out of another version of the programme"),
     "plan.to_plays": ("Xem nhật ký phát của ngày này", "All plays of this day"),
-    **{f"outcome.{name}": words for name, words in plan_words.OUTCOMES.items()},
+    **{f"fate.{name}": words for name, words in plan_words.OUTCOMES.items()},
     **{f"extra.{name}": words for name, words in plan_words.EXTRA_WHYS.items()},
     **{f"doubt.{name}": words for name, words in plan_words.CLOCKS.items()},
 }
