@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from controller.cli import boards, emergency, library, places, programmes, records, running, stations, trust
+from controller.cli import boards, emergency, library, places, programmes, records, report, running, stations, trust
 from controller.cli.options import STATE_ENV
 from provisioning.terminal import run
 
@@ -30,6 +30,7 @@ app.add_typer(stations.app, name="station")
 app.add_typer(emergency.app, name="emergency")
 app.add_typer(records.people, name="people")
 app.command("plays", epilog="loa plays --node 4QX0Y7K2M8 --hours 48")(records.plays)
+app.add_typer(report.app, name="report")
 app.command("refusals", epilog="loa refusals")(records.refusals)
 app.command("audit", epilog="loa audit --limit 20")(records.audit)
 

@@ -70,6 +70,17 @@ class Link:
         with self._translated():
             return self._answer(self._client.get(path, params=asked), shape)
 
+    def get_lines(self, path: str, shape: type[T], **params: str | int | None) -> Iterator[T]:
+        """GET JSON lines as they come. Raises ServeSilent or ServeRefused."""
+        asked = {name: value for name, value in params.items() if value is not None}
+        timeout = httpx.Timeout(PROGRESS_S, connect=URGENT_S)
+        with self._translated(), self._client.stream("GET", path, params=asked, timeout=timeout) as reply:
+            if reply.is_error:
+                _refuse(reply.status_code, reply.read())
+            for line in reply.iter_lines():
+                if line.strip():
+                    yield msgspec.json.decode(line, type=shape)
+
     def get_bytes(self, path: str) -> bytes:
         """GET bytes as they are. Raises ServeSilent or ServeRefused."""
         with self._translated():

@@ -96,6 +96,7 @@ async def plays_of_day(request: Request[None, None, State], day: FromQuery[str] 
             for one in found
         ],
         day_text=shown.day(first_ms),
+        iso=when.isoformat(),
         before=(when - timedelta(days=1)).isoformat(),
         after=(when + timedelta(days=1)).isoformat() if end_ms <= parts.now_ms() else "",
     )

@@ -10,7 +10,7 @@ from litestar.static_files import create_static_files_router
 from litestar.types import ControllerRouterHandler
 
 from controller.errors import Refused
-from controller.web import emergency, events, incident, lists, login, timetable
+from controller.web import emergency, events, incident, lists, login, plan, timetable
 from controller.web.frame import wrong
 from controller.web.render import HEADERS, STATIC, drawn, go
 from controller.web.texts import say
@@ -62,6 +62,7 @@ _officers: Final = Router(
         login.password,
         lists.home,
         lists.plays_of_day,
+        plan.plan_of_day,
         lists.refused,
         lists.programmes,
         timetable.timetable,

@@ -61,6 +61,11 @@ def at_most(duration_ms: int) -> str:
     return seconds(-(-duration_ms // step_ms) * step_ms)
 
 
+def minutes(duration_ms: int) -> str:
+    """Minutes with one decimal, as 12,5."""
+    return f"{duration_ms / 60_000:.1f}".replace(".", ",")
+
+
 def decibels(level_cdb: int) -> str:
     """A level in dB, as -18,5."""
     return f"{level_cdb / 100:.1f}".replace(".", ",")

@@ -3,6 +3,7 @@
 from typing import Final, Literal
 
 from controller.web.texts_emergency import EMERGENCY, INCIDENT, REVIEW
+from controller.web.texts_plan import PLAN
 from controller.web.texts_timetable import TIMETABLE
 
 Tongue = Literal["vi", "en"]
@@ -254,6 +255,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     **REVIEW,
     **_LISTS,
     **TIMETABLE,
+    **PLAN,
     **_WRONG,
     **_REFUSED,
 }

@@ -11,7 +11,7 @@ SOURCES = [*WEB.glob("*.py"), *WEB.glob("templates/*.html")]
 HOLES = re.compile(r"\{(\w+)\}")
 # Keys that are put together from a value: "severity.3", "state.sounding".
 FAMILIES = ("severity.", "node.clock.", "state.", "presence.", "phase.", "risk.", "level.", "lang.", "ending.", "purpose.",
-            "class.", "reason.", "refused.", "outcome.", "weekday.")  # fmt: skip
+            "class.", "reason.", "refused.", "outcome.", "weekday.", "fate.", "extra.", "doubt.")  # fmt: skip
 
 
 def test_every_key_has_words_in_both_languages():

@@ -1,0 +1,57 @@
+"""Reports on the unix socket: plan against plays, as totals, or every line as it is found."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Final, cast
+
+import msgspec
+from litestar import Request, Response, get
+from litestar.datastructures import State
+from litestar.params import Parameter
+from litestar.response import Stream
+from litestar.types import ControllerRouterHandler
+
+from controller.actions import plan_reports
+from controller.parts import Parts
+
+Asked = Request[None, None, State]
+Limit = Annotated[int, Parameter(ge=1, le=10_000)]
+Every = Annotated[int, Parameter(ge=0, le=1)]
+
+
+def _parts(request: Asked) -> Parts:
+    return cast("Parts", request.app.state.parts)
+
+
+@get("/v1/report/plays")
+async def get_plan_report(
+    request: Asked, area: str, first: str = "", last: str = "", node: str | None = None, limit: Limit = 200
+) -> Response[bytes]:
+    """Totals, and the worst of what went wrong. Days are written dd/mm/yyyy; none is today."""
+    parts = _parts(request)
+    asked = plan_reports.asked_of(parts, area, first, last, node)
+    found = await plan_reports.report(parts, asked, node=node, limit=limit)
+    return Response(content=msgspec.json.encode(found), media_type="application/json", status_code=200)
+
+
+@get("/v1/report/plays/lines")
+async def get_plan_lines(
+    request: Asked,
+    area: str,
+    first: str = "",
+    last: str = "",
+    node: str | None = None,
+    limit: Limit = 200,
+    every: Every = 0,
+) -> Stream:
+    """JSON lines, one a node (with every=1 all its planned bulletins and what became of them), at the end the report."""
+    parts = _parts(request)
+    asked = plan_reports.asked_of(parts, area, first, last, node)
+
+    async def tell() -> AsyncIterator[bytes]:
+        async for each in plan_reports.lines(parts, asked, node=node, limit=limit, every=bool(every)):
+            yield msgspec.json.encode(each) + b"\n"
+
+    return Stream(tell(), media_type="application/x-ndjson", status_code=200)
+
+
+routes: Final[list[ControllerRouterHandler]] = [get_plan_report, get_plan_lines]
