@@ -4,9 +4,10 @@ import re
 from typing import Final
 
 from protocol.bulletins import Programme, Variant
-from protocol.documents import Grant, Person, Placement, Root, Station
+from protocol.documents import Grant, Network, Person, Placement, Root, Station
 from protocol.emergency import speaks
 from protocol.errors import Malformed
+from protocol.node_id import is_valid
 from protocol.recurrence import check as check_rules
 from protocol.recurrence import zone
 from protocol.trust import check_keys, public_key
@@ -33,6 +34,12 @@ def check_shape(document: Document) -> None:
                 _check_reach(power.persons, power.threshold, document.body.persons, f"power {power.power!r}")
         case Placement():
             _check_chain(document)
+        case Network():
+            if not is_valid(document.subject):
+                raise Malformed("budgets are one node's: its id is the subject")
+            if document.body.fetch_from_min == document.body.fetch_to_min:
+                raise Malformed("a fetch window has an end: 0 to 1440 is the whole day")
+            zone(document.body.tz)
         case Station():
             if any(hours.from_min >= hours.to_min for hours in document.body.hours):
                 raise Malformed("hours of a station begin before they end")
