@@ -23,7 +23,6 @@ from protocol.units import (
     Strict,
 )
 
-
 LinkBytes = Annotated[int, Meta(ge=0, le=2**50)]
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from edge_agent.commands import Acknowledge, Fetch, HoldFetch, Hush, Publish, RecallRecords, Save, Speak, Subscribe
+from edge_agent.commands import Acknowledge, Evict, Fetch, HoldFetch, Hush, Publish, RecallRecords, Save, Speak, Subscribe
 from edge_agent.core.node import decide
 from edge_agent.core.state import State
 from edge_agent.events import (
@@ -18,6 +18,7 @@ from edge_agent.events import (
     Instant,
     LinkDown,
     LinkUp,
+    MediaEvicted,
     MediaStored,
     RecordsRecalled,
     Saved,
@@ -87,6 +88,7 @@ class Node:
         self.order = itertools.count()
         self.player = Player(self.later)
         self.wants: tuple = ()
+        self.budget_bytes: int | None = None
         self.held = False
         self.linked = False
         self.spoken: list = []
@@ -168,8 +170,12 @@ class Node:
                 self.player.start(play, self.mono_ns)
             case Hush(play_id):
                 self.player.stop(play_id, self.mono_ns)
-            case Fetch(wants):
-                self.wants = wants
+            case Fetch(wants, budget_bytes):
+                self.wants, self.budget_bytes = wants, budget_bytes
+            case Evict(files):
+                self.card.media -= frozenset(files)
+                for sha256 in files:
+                    self.later(self.mono_ns + 1, lambda sha256=sha256: MediaEvicted(sha256))
             case HoldFetch(hold):
                 self.held = hold
 

@@ -65,7 +65,7 @@ async def test_a_document_in_force_replaces_the_one_that_waits_and_a_dropped_one
         waits = structs.replace(document(1).document, pending=True, digest=digest(2))
         slot = document(1).slot
         await running.save(2, type(document(1))(slot, waits))
-        memory_of_both = running.store._opened.read(0, first_boot=False, media=frozenset())
+        memory_of_both = running.store._opened.read(0, first_boot=False, media={})
         assert {kept.pending for kept in memory_of_both.documents} == {True, False}
         await running.save(3, type(document(1))(slot, structs.replace(waits, pending=False)))
         await running.save(4, document(5), document(6))

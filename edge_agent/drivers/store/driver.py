@@ -68,7 +68,7 @@ class Store:
             boot_count = max(before, self._boots_beside()) + 1
             self._begin(db, boot_count)
             self._count_beside(boot_count)
-            media = frozenset(path.stem for path in (self._folder / "media").glob("??/*.mka"))
+            media = _media_in(self._folder / "media")
             memory = db.read(boot_count, first_boot=before == 0, media=media)
         except (Damaged, sqlite3.Error, OSError):
             db.close()
@@ -229,6 +229,12 @@ class Store:
         if now_s >= self._ballast_due_s:
             self._ballast_due_s = now_s + BALLAST_AGAIN_S
             self._ballast.lay()
+
+
+def _media_in(folder: Path) -> dict[str, int]:
+    """Every whole file with its size, the oldest first. Raises OSError."""
+    found = sorted((path.stat().st_mtime_ns, path.stem, path.stat().st_size) for path in folder.glob("??/*.mka"))
+    return {sha256: size for _, sha256, size in found}
 
 
 def is_urgent(save: Save) -> bool:
