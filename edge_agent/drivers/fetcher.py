@@ -198,8 +198,9 @@ class Fetcher:
             raise FetchFailed(f"no room: {free_bytes} bytes free, {want.bytes} needed beside a reserve for emergencies")
 
     def _receive(self, want: Want, file: BinaryIO, digest: "hashlib._Hash", have: int) -> "tuple[hashlib._Hash, int]":
-        connection = self._connect()
+        connection, sock = self._connect()
         try:
+            sock.do_handshake()
             headers = {"Authorization": self._authorise(want.sha256), "Range": f"bytes={have}-"}
             connection.request("GET", f"/media/{want.sha256}", headers=headers)
             response = connection.getresponse()
@@ -218,19 +219,21 @@ class Fetcher:
                 self._meter.count(len(chunk))
         finally:
             self._link.drop()
-            self._meter.close(connection.sock)
+            self._meter.close(sock)
             connection.close()
         return digest, have
 
-    def _connect(self) -> http.client.HTTPSConnection:
+    def _connect(self) -> tuple[http.client.HTTPSConnection, ssl.SSLSocket]:
+        """A connection before its handshake, so that one that fails is counted as well."""
         host, port = self._url.hostname or "", self._url.port or 443
         connection = http.client.HTTPSConnection(host, port, timeout=self._timeout_s)
         raw = socket.create_connection((host, port), timeout=self._timeout_s)
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
         self._link.hold(raw)
-        connection.sock = self._context().wrap_socket(raw, server_hostname=host)
-        self._link.hold(connection.sock)
-        return connection
+        sock = self._context().wrap_socket(raw, server_hostname=host, do_handshake_on_connect=False)
+        connection.sock = sock
+        self._link.hold(sock)
+        return connection, sock
 
     def _home(self, sha256: str) -> Path:
         return self._folder / sha256[:2] / f"{sha256}.mka"
@@ -284,12 +287,11 @@ class _Meter:
         if told:
             self.tell(told)
 
-    def close(self, sock: socket.socket | None) -> None:
+    def close(self, sock: socket.socket) -> None:
         """A try is over: what the connection carried beside the file (handshake, headers, TLS) counts too."""
         carried = 0
-        if sock is not None:
-            with contextlib.suppress(OSError, struct.error, AttributeError):
-                carried = sum(TCP_INFO_BYTES.unpack(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_BYTES.size)))
+        with contextlib.suppress(OSError, struct.error):  # an old or other kernel: the file's own bytes count
+            carried = sum(TCP_INFO_BYTES.unpack(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_BYTES.size)))
         self.count(max(0, carried - self._of_this_try), told_from=1)
         self._of_this_try = 0
 
