@@ -19,6 +19,7 @@ from edge_agent.events import (
     LinkDown,
     LinkUp,
     MediaEvicted,
+    MediaReceived,
     MediaStored,
     RecordsRecalled,
     Saved,
@@ -240,8 +241,21 @@ class Node:
         self.later(self.mono_ns + 20 * MS_NS, lambda: self._arrival(msgspec.json.encode(RecordMark(upto=upto)), topic))
 
     def fetched(self, sha256: str) -> None:
+        size = next((want.bytes for want in self.wants if want.sha256 == sha256), 1_000)
         self.card.media |= {sha256}
+        self.card.sizes[sha256] = size
+        self.happen(MediaReceived(size))
         self.happen(MediaStored(sha256))
+
+    def run_fetching(self, to_ms: int, step_s: int = 300) -> list[tuple[int, str]]:
+        """Let time pass with a link over which everything that is wanted comes. Returns when what came."""
+        came = []
+        while self.true_ms < to_ms:
+            self.run(min(step_s, (to_ms - self.true_ms) / 1000))
+            while self.linked and not self.held and self.wants:
+                came.append((self.true_ms, self.wants[0].sha256))
+                self.fetched(self.wants[0].sha256)
+        return came
 
     # --- what is to be seen ---
 
