@@ -244,6 +244,7 @@ class Node:
         size = next((want.bytes for want in self.wants if want.sha256 == sha256), 1_000)
         self.card.media |= {sha256}
         self.card.sizes[sha256] = size
+        self.wants = tuple(want for want in self.wants if want.sha256 != sha256)
         self.happen(MediaReceived(size))
         self.happen(MediaStored(sha256))
 
