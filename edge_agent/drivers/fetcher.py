@@ -275,14 +275,14 @@ class _Meter:
         """Whether nothing more may come."""
         return self._left is not None and self._left <= 0
 
-    def count(self, count_bytes: int, *, told_from: int = TELL_EVERY_BYTES) -> None:
+    def count(self, count_bytes: int, *, ends: bool = False) -> None:
         """So much of a file came."""
         with self._lock:
             self._of_this_try += count_bytes
             self._untold += count_bytes
             if self._left is not None:
                 self._left -= count_bytes
-            told = self._untold if self._untold >= told_from or self.is_used_up else 0
+            told = self._untold if ends or self.is_used_up or self._untold >= TELL_EVERY_BYTES else 0
             self._untold -= told
         if told:
             self.tell(told)
@@ -292,7 +292,7 @@ class _Meter:
         carried = 0
         with contextlib.suppress(OSError, struct.error):  # an old or other kernel: the file's own bytes count
             carried = sum(TCP_INFO_BYTES.unpack(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_BYTES.size)))
-        self.count(max(0, carried - self._of_this_try), told_from=1)
+        self.count(max(0, carried - self._of_this_try), ends=True)
         self._of_this_try = 0
 
 
