@@ -61,8 +61,8 @@ def keep_up(turn: Turn) -> None:
     lots = sorted(_lots(turn, until_ms), key=lambda lot: (lot.need_ms, -lot.seq))
     fitting = cache.fitting(turn, body.cache_bytes, lots)
     turn.trouble("storage-full", there=cache.is_over(turn, body.cache_bytes) or len(fitting) < len(lots))
-    late = [lot for lot in lots if at_once or lot.need_ms < until_ms]
-    _tell(turn, body, [lot for lot in fitting if lot in late], late)
+    chosen, late = ([lot for lot in some if at_once or lot.need_ms < until_ms] for some in (fitting, lots))
+    _tell(turn, body, chosen, late)
 
 
 def _look_at_the_clock(turn: Turn, body: NetworkBody) -> tuple[bool, int]:
