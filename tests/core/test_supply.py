@@ -218,6 +218,15 @@ def test_a_withdrawn_set_stays_until_room_is_needed_and_then_the_least_recently_
     assert sum(node.state.media.values()) <= 5 * MB
 
 
+def test_of_two_that_nobody_needs_the_one_that_was_needed_until_lately_stays():
+    node = settled_node(network(cache_bytes=4 * MB))
+    for sets in ("0a 0b", "0a 0c", "0d", "0e"):
+        items = [item(f"tin-{letters}", "18:00", variants=(sound(letters, size=MB),)) for letters in sets.split()]
+        node.give(newer(node, *items))
+        node.run_fetching(node.true_ms + 60_000, 10)
+    assert {sha256[:2] for sha256 in node.card.media} == {"0a", "0c", "0d", "0e"}, "0a came first and was needed longer than 0b"
+
+
 def test_what_is_due_is_never_dropped_and_a_set_beyond_the_quota_is_said_aloud():
     node = settled_node(network(cache_bytes=2 * MB))
     node.give(newer(node, *of_tomorrow(at="18:00", size=3 * MB)))
