@@ -11,6 +11,7 @@ OWN: tuple[str, ...] = (
     topics.topic("programme", area="+", authority="+"),
     topics.topic("station", area="+"),
     topics.topic("placement", node="+"),
+    topics.topic("network", node="+"),
     topics.topic("order", area="+", incident="+"),
 )
 """The topics that only we write and that the broker keeps."""

@@ -108,9 +108,19 @@ class Want(Struct, frozen=True):
 
 
 class Fetch(Struct, frozen=True):
-    """These files are needed, in this order; what is not named any more is no longer needed."""
+    """These files are needed, in this order; what is not named waits, or is no longer needed.
+
+    `budget_bytes` is what the link may still carry for them from now on (None: no limit).
+    """
 
     wants: tuple[Want, ...]
+    budget_bytes: int | None = None
+
+
+class Evict(Struct, frozen=True):
+    """Take these files off the card."""
+
+    files: tuple[str, ...]
 
 
 class HoldFetch(Struct, frozen=True):
@@ -119,7 +129,7 @@ class HoldFetch(Struct, frozen=True):
     hold: bool
 
 
-Command = Save | RecallRecords | Acknowledge | Subscribe | Publish | Speak | Hush | Fetch | HoldFetch
+Command = Save | RecallRecords | Acknowledge | Subscribe | Publish | Speak | Hush | Fetch | Evict | HoldFetch
 
 __all__ = [
     "Acknowledge",
@@ -127,6 +137,7 @@ __all__ = [
     "Clip",
     "Command",
     "DropDocument",
+    "Evict",
     "Fetch",
     "HoldFetch",
     "Hush",

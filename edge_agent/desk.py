@@ -11,6 +11,7 @@ from edge_agent import ports
 from edge_agent.commands import (
     Acknowledge,
     Command,
+    Evict,
     Fetch,
     HoldFetch,
     Hush,
@@ -84,7 +85,7 @@ class Desk:
         except TimeoutError:
             return Woke()
 
-    def _carry_out(self, parts: Parts, command: Command) -> None:
+    def _carry_out(self, parts: Parts, command: Command) -> None:  # noqa: C901  one arm a command
         match command:
             case Speak(play):
                 parts.player.start(play)
@@ -100,8 +101,10 @@ class Desk:
                 parts.broker.subscribe(filters)
             case Publish(message):
                 self._publish(parts, message)
-            case Fetch(wants):
-                parts.fetcher.fetch(wants)
+            case Fetch(wants, budget_bytes):
+                parts.fetcher.fetch(wants, budget_bytes)
+            case Evict(files):
+                parts.fetcher.evict(files)
             case HoldFetch(hold):
                 parts.fetcher.hold(held=hold)
             case _:

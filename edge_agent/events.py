@@ -65,7 +65,11 @@ class Memory(Struct, frozen=True, kw_only=True):
     records_upto: int = 0
     bulletins: tuple[PlayRecord, ...] = ()
     """The records of the last days' bulletins, oldest first: what does not play again, and what counts towards sessions."""
-    media: frozenset[str] = frozenset()
+    media: Mapping[str, int] = {}
+    """Digest to bytes of every whole file, the oldest first."""
+    media_month: int = 0
+    media_bytes: int = 0
+    """What content has cost the link in that month (202701)."""
 
 
 class Booted(Struct, frozen=True):
@@ -186,6 +190,18 @@ class MediaFailed(Struct, frozen=True):
     reason: str
 
 
+class MediaReceived(Struct, frozen=True):
+    """The link carried so many bytes for content: of whole files, of parts, and of tries that came to nothing."""
+
+    bytes: int
+
+
+class MediaEvicted(Struct, frozen=True):
+    """A file is off the card, as was told."""
+
+    sha256: str
+
+
 class ClockChecked(Struct, frozen=True):
     """The time source was looked at (the instant carries what it said)."""
 
@@ -226,6 +242,8 @@ Event = (
     | PlayerReplaced
     | MediaStored
     | MediaFailed
+    | MediaReceived
+    | MediaEvicted
     | ClockChecked
     | MachineChecked
     | DriverFailed

@@ -85,8 +85,11 @@ class Player(Protocol):
 class Fetcher(Protocol):
     """What brings media."""
 
-    def fetch(self, wants: tuple[Want, ...]) -> None:
-        """These are needed, in this order; MediaStored or MediaFailed follow."""
+    def fetch(self, wants: tuple[Want, ...], budget_bytes: int | None = None) -> None:
+        """These are needed, in this order; MediaStored or MediaFailed follow, and MediaReceived for what the link carried."""
+
+    def evict(self, files: tuple[str, ...]) -> None:
+        """Take these off the card; MediaEvicted or MediaFailed follow."""
 
     def hold(self, *, held: bool) -> None:
         """Leave the link to an order, or go on."""

@@ -23,6 +23,8 @@ from protocol.units import (
     Strict,
 )
 
+LinkBytes = Annotated[int, Meta(ge=0, le=2**50)]
+
 
 class Person(Strict, frozen=True, kw_only=True):
     """A human who may sign, or a service that stands for one (`service`: narrow powers only, and shown as such)."""
@@ -167,4 +169,27 @@ class Station(Document, frozen=True, kw_only=True):
     body: StationBody
 
 
-AnyDocument = Root | Grant | Placement | Station | Programme
+class NetworkBody(Strict, frozen=True, kw_only=True):
+    """How a node uses its link and its card for content; what is left out is as here. Nothing of it touches orders.
+
+    Content that can wait is fetched from minute to minute of the local day (from > to crosses midnight). `month_bytes` is what
+    content may cost in a calendar month (None: no limit); when that is used up, an emergency's recordings still have
+    `emergency_reserve_bytes`. `cache_bytes` is what all media may take on the card.
+    """
+
+    tz: Name = "Asia/Ho_Chi_Minh"
+    fetch_from_min: Annotated[int, Meta(ge=0, lt=1440)] = 1_320
+    fetch_to_min: Annotated[int, Meta(ge=0, le=1440)] = 300
+    month_bytes: LinkBytes | None = None
+    emergency_reserve_bytes: LinkBytes = 50_000_000
+    cache_bytes: LinkBytes = 2_000_000_000
+
+
+class Network(Document, frozen=True, kw_only=True):
+    """The budgets of one node's link and card, by two persons: who empties them silences content."""
+
+    kind: Literal["network"] = "network"
+    body: NetworkBody
+
+
+AnyDocument = Root | Grant | Placement | Network | Station | Programme

@@ -11,7 +11,7 @@ from securesystemslib.dsse import Envelope
 from securesystemslib.signer import Signature
 
 from protocol import rules
-from protocol.documents import Placement, Root
+from protocol.documents import Network, Placement, Root
 from protocol.errors import BadSignature, Malformed, NotRead, ProtocolError, TooFewPersons, WrongType
 from protocol.messages import CAP_BYTES, KIND_OF_TYPE, TYPES, Sealed, payload_type
 from protocol.orders import ExerciseStart, ExerciseStop, Lift, Start, Stop
@@ -215,11 +215,13 @@ def _agree(payload: Sealed, kind: str, address: Address | None) -> None:
 
 
 def _agree_node(payload: Sealed, address: Address) -> None:
-    """What a node says, and what gives a node its place, travels under that node's name alone."""
+    """What a node says, what gives a node its place and its budgets, travels under that node's name alone."""
     if isinstance(payload, Hello | Receipt | FetchStatement) and address.node not in (None, payload.node):
         raise WrongType(f"a report of {payload.node} came on the topic of {address.node}")
     if isinstance(payload, Placement) and address.node not in (None, payload.body.node):
         raise WrongType(f"a placement of {payload.body.node} came on the topic of {address.node}")
+    if isinstance(payload, Network) and address.node not in (None, payload.subject):
+        raise WrongType(f"a network of {payload.subject} came on the topic of {address.node}")
 
 
 def peek(raw: bytes) -> tuple[str, int]:

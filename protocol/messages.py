@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from protocol.bulletins import Programme
-from protocol.documents import AnyDocument, Grant, Placement, Root, Station
+from protocol.documents import AnyDocument, Grant, Network, Placement, Root, Station
 from protocol.orders import AnyOrder, Exercise, Order
 from protocol.reports import FetchStatement, Hello, Receipt
 
@@ -13,6 +13,7 @@ TYPES: Final[dict[str, Any]] = {
     "root": Root,
     "grant": Grant,
     "placement": Placement,
+    "network": Network,
     "station": Station,
     "programme": Programme,
     "order": Order,

@@ -6,7 +6,7 @@ from typing import Final
 from msgspec import Struct
 
 from protocol.bulletins import Programme
-from protocol.documents import Grant, Placement, Power, Root, Station
+from protocol.documents import Grant, Network, Placement, Power, Root, Station
 from protocol.errors import (
     ClockUnusable,
     Equivocation,
@@ -81,9 +81,9 @@ def report_candidates(trust: Trust, address: Address | None) -> Mapping[str, Ver
 
 
 def slot_of(document: Document) -> Slot:
-    """The place where only one document is in force. A placement or grant has one place, whoever signed it."""
+    """The place where only one document is in force. A node's placement or network, or a grant, has one place, whoever signed."""
     kind: str = document.kind  # type: ignore[attr-defined]  # every concrete document names its kind
-    one_place = isinstance(document, Root | Grant | Placement)
+    one_place = isinstance(document, Root | Grant | Placement | Network)
     return Slot(kind, document.subject, "-" if one_place else document.authority)
 
 
@@ -184,12 +184,12 @@ def _judge_move(placement: Placement, trust: Trust, me: Me) -> None:
 def _after_until(payload: Sealed, trust: Trust, now: Clock, *, held: bool) -> int:
     """After a grant's end emergency and stop go on with one person more; everything else ends.
 
-    Grants and placements that are already held stay: without them no emergency could go on below.
+    Grants and placements that are already held stay: without them no emergency could go on below. So do a link's budgets.
     """
     until_ms = trust.until_ms(payload.authority)
     if until_ms is None or not now.usable or now.wall_ms <= until_ms:
         return 0
-    if held and isinstance(payload, Grant | Placement):
+    if held and isinstance(payload, Grant | Placement | Network):
         return 0
     if isinstance(payload, Start | Stop | Lift):
         return 1
@@ -206,7 +206,7 @@ def _enough(payload: Sealed, signers: tuple[Signer, ...], trust: Trust, *, wide:
             continue
         empowered = tuple(signer for signer in signers if signer.person in power.persons)
         persons = len({signer.person for signer in empowered})
-        least = GRANT_PERSONS if isinstance(payload, Grant) else WIDE_PERSONS if wide and is_order else 1
+        least = GRANT_PERSONS if isinstance(payload, Grant | Network) else WIDE_PERSONS if wide and is_order else 1
         needed = max(power.threshold, least) + extra
         if persons >= needed:
             return empowered
@@ -347,7 +347,7 @@ def _judge_document(document: Document, digest: str, seen: Seen) -> bool:
 def _judge_validity(document: Document, now: Clock) -> None:
     if document.valid_until_ms <= document.valid_from_ms:
         raise Malformed("it ends before it begins")
-    if isinstance(document, Programme | Station | Placement) and now.usable and now.wall_ms >= document.valid_until_ms:
+    if isinstance(document, Programme | Station | Network | Placement) and now.usable and now.wall_ms >= document.valid_until_ms:
         raise Expired(f"it was valid until {document.valid_until_ms}")
 
 

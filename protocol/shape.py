@@ -4,9 +4,10 @@ import re
 from typing import Final
 
 from protocol.bulletins import Programme, Variant
-from protocol.documents import Grant, Person, Placement, Root, Station
+from protocol.documents import Grant, Network, Person, Placement, Root, Station
 from protocol.emergency import speaks
 from protocol.errors import Malformed
+from protocol.node_id import is_valid
 from protocol.recurrence import check as check_rules
 from protocol.recurrence import zone
 from protocol.trust import check_keys, public_key
@@ -18,7 +19,7 @@ LONGEST_OPEN_S: Final = 6 * 3_600
 LEVELS: Final = ("province", "commune", "settlement", "node")
 
 
-def check_shape(document: Document) -> None:
+def check_shape(document: Document) -> None:  # noqa: C901  one arm a kind
     """Refuse what no reader could obey. Raises Malformed saying what does not fit."""
     match document:
         case Root():
@@ -33,6 +34,8 @@ def check_shape(document: Document) -> None:
                 _check_reach(power.persons, power.threshold, document.body.persons, f"power {power.power!r}")
         case Placement():
             _check_chain(document)
+        case Network():
+            _check_network(document)
         case Station():
             if any(hours.from_min >= hours.to_min for hours in document.body.hours):
                 raise Malformed("hours of a station begin before they end")
@@ -59,6 +62,14 @@ def _check_chain(placement: Placement) -> None:
     if ranks != sorted(ranks) or [link.area for link in chain if link.level == "node"] != [placement.body.node]:
         raise Malformed("a placement's chain goes from the widest level down to one node")
     public_key(placement.body.report_key)
+
+
+def _check_network(network: Network) -> None:
+    if not is_valid(network.subject):
+        raise Malformed("budgets are one node's: its id is the subject")
+    if network.body.fetch_from_min == network.body.fetch_to_min:
+        raise Malformed("a fetch window has an end: 0 to 1440 is the whole day")
+    zone(network.body.tz)
 
 
 def _check_items(programme: Programme) -> None:

@@ -45,6 +45,7 @@ ROWS: Final = (
     Row(
         name="placement", pattern="node/<node>/placement", kinds=("placement",), retained="yes", expiry=None, writer="controller"
     ),
+    Row(name="network", pattern="node/<node>/network", kinds=("network",), retained="yes", expiry=None, writer="controller"),
     Row(
         name="offer",
         pattern="node/<node>/order/<incident>",
@@ -56,7 +57,7 @@ ROWS: Final = (
     Row(
         name="document",
         pattern="node/<node>/document",
-        kinds=("root", "grant", "placement", "station", "programme"),
+        kinds=("root", "grant", "placement", "network", "station", "programme"),
         retained="no",
         expiry=None,
         writer="controller",
@@ -107,6 +108,7 @@ def node_filters(node: str) -> tuple[str, ...]:
     return (
         topic("root"),
         topic("placement", node=node),
+        topic("network", node=node),
         topic("offer", node=node, incident="+"),
         topic("document", node=node),
         topic("records", node=node),

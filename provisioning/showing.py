@@ -5,7 +5,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from protocol.bulletins import Programme
-from protocol.documents import Grant, GrantBody, Placement, Power, Role, Root, RootBody, Station
+from protocol.documents import Grant, GrantBody, Network, NetworkBody, Placement, Power, Role, Root, RootBody, Station
 from protocol.messages import Sealed
 from protocol.orders import ExerciseStart, Lift, Start, Stop
 from protocol.trust import public_key
@@ -71,6 +71,8 @@ def _body(payload: Sealed) -> list[Line]:  # noqa: PLR0911  one return a kind
             place = payload.body
             chain = " > ".join(f"{link.area} ({link.level})" for link in place.chain)
             return [("chain", chain), ("station", place.station), ("report key", f"{place.report_key[:SHORT]}…")]
+        case Network():
+            return budget_lines(payload.body)
         case Station():
             hours = [(",".join(span.days), f"{_clock(span.from_min)}-{_clock(span.to_min)}") for span in payload.body.hours]
             return [("zone", payload.body.tz), *hours]
@@ -81,6 +83,16 @@ def _body(payload: Sealed) -> list[Line]:  # noqa: PLR0911  one return a kind
         case _:
             ends = "LIFT" if isinstance(payload, Lift) else "STOP" if isinstance(payload, Stop) else "report or exercise stop"
             return [("says", f"{ends}: {getattr(payload, 'reason', '') or '-'}")]
+
+
+def budget_lines(body: NetworkBody) -> list[Line]:
+    """What content may cost on a node's link and card."""
+    month = "no limit" if body.month_bytes is None else f"{body.month_bytes / 1e6:,.0f} MB a month"
+    return [
+        ("fetches from", f"{_clock(body.fetch_from_min)} to {_clock(body.fetch_to_min)} ({body.tz})"),
+        ("content may cost", f"{month}; for emergencies {body.emergency_reserve_bytes / 1e6:,.0f} MB more"),
+        ("on the card", f"{body.cache_bytes / 1e6:,.0f} MB"),
+    ]
 
 
 def _clock(minute: int) -> str:

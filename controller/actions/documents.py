@@ -2,6 +2,7 @@
 
 import asyncio
 from functools import partial
+from typing import Final
 
 from msgspec import Struct, structs
 
@@ -18,12 +19,15 @@ from controller.store.database import Transaction
 from controller.store.documents import DocumentStored
 from protocol import recurrence
 from protocol.bulletins import Programme
-from protocol.documents import AnyDocument, Grant, Placement, Root, Station
+from protocol.documents import AnyDocument, Grant, Network, Placement, Root, Station
 from protocol.envelope import Opened, open_pinned_root, unseal
 from protocol.errors import Malformed, ProtocolError, Superseded, WrongType
 from protocol.rules import Clock, Me, authorise, slot_of
 from protocol.seen import Slot
 from protocol.trust import Trust
+
+ONE_PLACE: Final = frozenset({"root", "grant", "placement", "network"})
+"""Kinds of which one is in force for a subject, whoever signed it."""
 
 
 class _Taken(Struct, frozen=True):
@@ -83,11 +87,11 @@ def _take(tx: Transaction, world: World, clock: Clock, who: Actor, raw: bytes, c
 
 
 def _slot_of(claim: peek.Claim) -> Slot:
-    return Slot(claim.kind, claim.subject, "-" if claim.kind in ("root", "grant", "placement") else claim.authority)
+    return Slot(claim.kind, claim.subject, "-" if claim.kind in ONE_PLACE else claim.authority)
 
 
 def _document(opened: Opened) -> AnyDocument:
-    if not isinstance(opened.payload, Root | Grant | Placement | Station | Programme):
+    if not isinstance(opened.payload, Root | Grant | Placement | Network | Station | Programme):
         raise WrongType(f"a {opened.kind} is no document")
     return opened.payload
 
@@ -132,7 +136,9 @@ def _weigh(tx: Transaction, world: World, document: AnyDocument, older: list[Doc
                 raise Malformed(f"{wrong.vi} / {wrong.en}")
         case Placement():
             _weigh_placement(world, document)
-        case Grant() | Station():
+        case Network() if (node := world.nodes.get(document.subject)) is None or node.retired:
+            raise Malformed(f"node {document.subject} is not enrolled here: budgets are one node's")
+        case Grant() | Station() | Network():
             chain = world.chain_of(document.subject)
             if not chain or chain[-1].area_no != document.area_no:
                 raise Malformed(f"area {document.subject} has not number {document.area_no} in the controller's tree")
@@ -248,7 +254,7 @@ async def context(parts: Parts, kind: str, subject: str, authority: str) -> Docu
     chain = world.chain_of(subject)
     if not chain and kind != "root":
         raise Refused(f"area {subject} is not in the controller's tree: see `loa areas`", code="unknown-area", status=404)
-    slot = Slot(kind, subject, "-" if kind in ("root", "grant", "placement") else authority)
+    slot = Slot(kind, subject, "-" if kind in ONE_PLACE else authority)
 
     def read(tx: Transaction) -> tuple[str | None, int]:
         current = next((held.digest for held in documents.of_slot(tx, slot) if held.in_force), None)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from controller.cli import boards, emergency, library, places, programmes, records, report, running, stations, trust
+from controller.cli import boards, emergency, library, networks, places, programmes, records, report, running, stations, trust
 from controller.cli.options import STATE_ENV
 from provisioning.terminal import run
 
@@ -27,6 +27,7 @@ app.add_typer(trust.app, name="trust")
 app.add_typer(library.app, name="media")
 app.add_typer(programmes.app, name="programme")
 app.add_typer(stations.app, name="station")
+app.add_typer(networks.app, name="network")
 app.add_typer(emergency.app, name="emergency")
 app.add_typer(records.people, name="people")
 app.command("plays", epilog="loa plays --node 4QX0Y7K2M8 --hours 48")(records.plays)

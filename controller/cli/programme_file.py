@@ -248,7 +248,8 @@ def programme_body(path: Path, table: ProgrammeTable, find: Find, authority: str
     return ProgrammeBody(items=tuple(items), order=order)
 
 
-def _minute(path: Path, text: str) -> int:
+def minute_of(path: Path, text: str) -> int:
+    """Minutes of the local day from a time of day. Raises InputRefused."""
     if text == "24:00":
         return DAY_MINUTES
     found = CLOCK.fullmatch(text)
@@ -262,7 +263,7 @@ def station_body(path: Path) -> tuple[StationTable, StationBody]:
     table = read_toml(path, StationTable)
     hours = []
     for each in table.hours:
-        start, end = _minute(path, each.from_), _minute(path, each.to)
+        start, end = minute_of(path, each.from_), minute_of(path, each.to)
         if start >= end:
             raise InputRefused(f"{path}: hours from {each.from_} to {each.to} end before they begin: split them at midnight")
         hours.append(Hours(days=tuple(each.days), from_min=start, to_min=end))

@@ -53,6 +53,7 @@ _SAID: Final[dict[str, tuple[int, str, str]]] = {
 _TROUBLES: Final[dict[str, tuple[str, str]]] = {
     "broker-failed": ("phần nối mạng phải khởi động lại", "the link's driver had to be restarted"),
     "clock-failed": ("phần đọc đồng hồ phải khởi động lại", "the clock's driver had to be restarted"),
+    "data-budget": ("đã dùng hết dung lượng SIM của tháng cho nội dung", "the SIM's data for content is used up for this month"),
     "disk-low": ("thẻ nhớ sắp đầy", "the card is nearly full"),
     "fetcher-failed": ("phần tải tệp phải khởi động lại", "the fetcher had to be restarted"),
     "hot": ("máy quá nóng", "the computer is too hot"),
@@ -63,6 +64,10 @@ _TROUBLES: Final[dict[str, tuple[str, str]]] = {
     "programme-unreadable": ("không hiểu được một quy tắc giờ phát", "a rule of the programme cannot be read"),
     "silent": ("lần phát vừa rồi không có tiếng", "the last play was silent"),
     "storage-failed": ("không ghi được vào thẻ nhớ", "the card cannot be written"),
+    "storage-full": (
+        "nội dung cần phát lớn hơn dung lượng dành cho nó",
+        "the content needed is larger than the card's quota for it",
+    ),
 }
 """What a node says is wrong, in words; one that is not here is shown as it came."""
 

@@ -9,7 +9,7 @@ from typing import Final
 from msgspec import Struct, structs
 
 from protocol.bulletins import Item, Programme
-from protocol.documents import AnyDocument, ChainLink, Grant, Placement, Root, Station
+from protocol.documents import AnyDocument, ChainLink, Grant, Network, Placement, Root, Station
 from protocol.programme import recordings
 from protocol.rules import slot_of
 from protocol.seen import Mark, Seen, Slot
@@ -17,7 +17,7 @@ from protocol.topics import topic
 from protocol.trust import Trust
 from protocol.units import AreaLevel
 
-DUE_ORDER: Final = {"root": 0, "grant": 1, "placement": 2, "station": 3, "programme": 4}
+DUE_ORDER: Final = {"root": 0, "grant": 1, "placement": 2, "network": 3, "station": 4, "programme": 5}
 
 
 class AreaKnown(Struct, frozen=True, kw_only=True):
@@ -67,6 +67,8 @@ class Standing(Struct, frozen=True, kw_only=True):
                 return topic("grant", area=self.document.subject)
             case Placement():
                 return topic("placement", node=self.document.subject)
+            case Network():
+                return topic("network", node=self.document.subject)
             case Station():
                 return topic("station", area=self.document.subject)
             case Programme():

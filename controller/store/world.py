@@ -10,7 +10,7 @@ from controller.core.world import AreaKnown, NodeKnown, Standing, World
 from controller.store.database import Transaction
 from controller.store.schema import area_groups, areas, documents, node_areas, nodes
 from protocol.bulletins import Programme
-from protocol.documents import AnyDocument, Grant, Placement, Root, Station
+from protocol.documents import AnyDocument, Grant, Network, Placement, Root, Station
 
 FIRST_NODE_NO: Final = 2_000_000_000
 """Node numbers begin above every number that a settlement's code can give."""
@@ -59,7 +59,7 @@ def load(tx: Transaction) -> World:
 def standing_of(digest: str, raw: bytes) -> Standing:
     """A stored document, opened without asking again who signed it."""
     document = stored(raw)
-    if not isinstance(document, Root | Grant | Placement | Station | Programme):
+    if not isinstance(document, Root | Grant | Placement | Network | Station | Programme):
         raise TypeError(f"{digest} is stored as a document and is a {type(document).__name__}")
     held: AnyDocument = document
     return Standing(digest=digest, document=held, raw=raw)

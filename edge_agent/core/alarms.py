@@ -201,6 +201,7 @@ def speak(turn: Turn, playing: Playing) -> None:
         origin_mono_ns=turn.mono_ns_of(origin_ms) if turn.state.clock_usable else None,
         aligned=late or alarm.tries > 0 or alarm.repeats_done > 0,
     )
+    max_ms = _max_ms(turn, alarm)
     told = structs.replace(
         playing,
         phase="told",
@@ -208,13 +209,14 @@ def speak(turn: Turn, playing: Playing) -> None:
         spoken_part=scored.spoken_part,
         closing_part=scored.closing_part,
         media=scored.media,
+        ceiling_ns=turn.now.mono_ns + max_ms * MS_NS if isinstance(start, ExerciseStart) else None,
         why=f"no voice for {', '.join(scored.unsaid)}" if scored.unsaid else "",
     )
     plays.put(turn, told)
     turn.set(alarms={**turn.state.alarms, start.incident: structs.replace(alarm, tries=alarm.tries + 1)})
     rules = plan.station(turn)
     level_cdb = rules.emergency_volume_cdb if rules else 0
-    turn.tell(Speak(Play(playing.play_id, scored.parts, level_cdb=level_cdb, max_ms=_max_ms(turn, alarm))))
+    turn.tell(Speak(Play(playing.play_id, scored.parts, level_cdb=level_cdb, max_ms=max_ms)))
 
 
 def _max_ms(turn: Turn, alarm: Alarm) -> int:

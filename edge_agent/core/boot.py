@@ -31,6 +31,10 @@ def recall(turn: Turn, memory: Memory) -> None:
         introduced=not memory.first_boot,
         floor_ms=memory.floor_ms,
         media=memory.media,
+        spent_month=memory.media_month,
+        spent_bytes=memory.media_bytes,
+        spent_saved_month=memory.media_month,
+        spent_saved_bytes=memory.media_bytes,
         next_record_id=memory.next_record_id,
         first_record_id=memory.first_record_id,
         records_upto=memory.records_upto,
@@ -48,7 +52,6 @@ def recall(turn: Turn, memory: Memory) -> None:
         _recall_order(turn, order, told=number >= 0)
     _fill_gaps(turn, memory)
     content.end_disempowered(turn)
-    content.refresh_wants(turn)
     turn.ask_hello(delay_ms=0)
 
 

@@ -37,7 +37,8 @@ def speak(turn: Turn, playing: Playing, due: Due) -> None:
         from_part=due.from_part,
         skip_samples=due.skip_samples,
     )
-    plays.put(turn, structs.replace(playing, phase="told"))
+    ceiling_ns = turn.mono_ns_of(admission.until_ms)
+    plays.put(turn, structs.replace(playing, phase="told", ceiling_ns=ceiling_ns))
     turn.tell(Speak(play))
 
 

@@ -1,26 +1,18 @@
 """Documents and their media: newer only; a set replaces the old one only when all of it is on disk."""
 
-from edge_agent.commands import DropDocument, Fetch, HoldFetch, PutDocument, Want
-from edge_agent.core import alarms, authority, clock
+from edge_agent.commands import DropDocument, HoldFetch, PutDocument
+from edge_agent.core import alarms, authority, cache, clock
+from edge_agent.core.cache import media_of
 from edge_agent.core.state import Stored, Turn
 from edge_agent.events import KeptDocument
 from protocol.bulletins import Programme
-from protocol.documents import AnyDocument, Grant, Placement, Root, Station
+from protocol.documents import AnyDocument, Grant, Network, Placement, Root, Station
 from protocol.envelope import Opened
-from protocol.programme import recordings
 from protocol.recurrence import Calendar
 from protocol.rules import document_mark, slot_of
 from protocol.seen import Slot
-from protocol.units import Document
 
 FLOOR_PERSONS = 2
-WANTS = 10_000
-
-
-def media_of(document: Document) -> dict[str, int]:
-    """The set of a document: digest and size of every file it names (what boards show is for boards)."""
-    items = document.body.items if isinstance(document, Programme) else ()
-    return {media.sha256: media.bytes for item in items for variant in item.variants for media in recordings(variant)}
 
 
 def stored_of(payload: AnyDocument, kept: KeptDocument) -> Stored:
@@ -32,7 +24,7 @@ def stored_of(payload: AnyDocument, kept: KeptDocument) -> Stored:
 def take_document(turn: Turn, opened: Opened, ref: int) -> None:
     """Keep a new document; it is in force at once, or waits until its content is whole and its time has come."""
     document = opened.payload
-    assert isinstance(document, Root | Grant | Placement | Station | Programme)  # noqa: S101  the inbox sorted it
+    assert isinstance(document, Root | Grant | Placement | Network | Station | Programme)  # noqa: S101  the inbox sorted it
     slot = slot_of(document)
     stored = stored_of(document, KeptDocument(opened.raw, slot.kind, opened.digest, opened.keyids, pending=False))
     turn.set(seen=turn.state.seen.with_document(slot, document_mark(document, opened.digest)))
@@ -47,8 +39,8 @@ def take_document(turn: Turn, opened: Opened, ref: int) -> None:
             clock.reset_floor(turn, document.body.floor_reset_ms)
         else:
             clock.raise_floor(turn, document.seq)
+    turn.set(supply_stale=True)
     turn.ask_hello(delay_ms=500)
-    refresh_wants(turn)
 
 
 def _put(slot: Slot, stored: Stored, *, pending: bool) -> PutDocument:
@@ -57,6 +49,7 @@ def _put(slot: Slot, stored: Stored, *, pending: bool) -> PutDocument:
 
 def _put_in_force(turn: Turn, slot: Slot, stored: Stored) -> None:
     """From now on this is what counts in its slot."""
+    cache.touch(turn, turn.state.documents.get(slot), turn.state.waiting.get(slot))
     waiting = {other: held for other, held in turn.state.waiting.items() if other != slot}
     turn.set(documents={**turn.state.documents, slot: stored}, waiting=waiting, plan_stale=True)
     if isinstance(stored.payload, Root | Grant | Placement):
@@ -71,10 +64,10 @@ def _is_ready(turn: Turn, stored: Stored) -> bool:
     otherwise take today's place for good.
     """
     document = stored.payload
-    if not isinstance(document, Programme | Station):
+    if not isinstance(document, Programme | Station | Network):
         return True
     latest_ms = turn.now.wall_ms if turn.state.clock_usable else turn.state.floor_ms
-    return document.valid_from_ms <= latest_ms and stored.media <= turn.state.media
+    return document.valid_from_ms <= latest_ms and stored.media <= turn.state.media.keys()
 
 
 def promote(turn: Turn) -> None:
@@ -84,8 +77,8 @@ def promote(turn: Turn) -> None:
         _put_in_force(turn, slot, stored)
         turn.save(_put(slot, stored, pending=False))
     if ready:
+        turn.set(supply_stale=True)
         turn.ask_hello(delay_ms=500)
-        refresh_wants(turn)
 
 
 def end_disempowered(turn: Turn) -> None:
@@ -94,7 +87,12 @@ def end_disempowered(turn: Turn) -> None:
         table: dict[Slot, Stored] = dict(getattr(turn.state, name))
         ended = [slot for slot, stored in table.items() if _is_over(turn, stored)]
         if ended:
-            turn.set(**{name: {slot: stored for slot, stored in table.items() if slot not in ended}}, plan_stale=True)
+            cache.touch(turn, *(table[slot] for slot in ended))
+            turn.set(
+                supply_stale=True,
+                **{name: {slot: stored for slot, stored in table.items() if slot not in ended}},
+                plan_stale=True,
+            )
             turn.save(*(DropDocument(slot, pending) for slot in ended))
             turn.ask_hello(delay_ms=500)
     alarms.end_disempowered(turn)
@@ -103,21 +101,7 @@ def end_disempowered(turn: Turn) -> None:
 def _is_over(turn: Turn, stored: Stored) -> bool:
     """Authority itself ends only by a newer one."""
     document = stored.payload
-    return isinstance(document, Programme | Station) and authority.why_not(turn, document, stored.keyids) is not None
-
-
-def refresh_wants(turn: Turn) -> None:
-    """Which files are needed and not there: clips of emergencies first, then what is in force, then what waits."""
-    state = turn.state
-    wanted = dict(state.clips_wanted)
-    for table in (state.documents, state.waiting):
-        for stored in table.values():
-            if not stored.media <= state.media:
-                wanted |= {sha256: size for sha256, size in media_of(stored.payload).items() if sha256 not in wanted}
-    wants = tuple(Want(sha256, size) for sha256, size in wanted.items() if sha256 not in state.media)[:WANTS]
-    if wants != state.wants:
-        turn.set(wants=wants)
-        turn.tell(Fetch(wants))
+    return isinstance(document, Programme | Station | Network) and authority.why_not(turn, document, stored.keyids) is not None
 
 
 def _clips_wanted(turn: Turn) -> dict[str, int]:
@@ -128,18 +112,16 @@ def _clips_wanted(turn: Turn) -> dict[str, int]:
 
 def media_stored(turn: Turn, sha256: str) -> None:
     """A file came whole: a waiting set may now be complete."""
-    turn.set(media=turn.state.media | {sha256}, wants=tuple(want for want in turn.state.wants if want.sha256 != sha256))
+    cache.stored(turn, sha256)
+    turn.set(wants=tuple(want for want in turn.state.wants if want.sha256 != sha256), supply_stale=True)
     turn.trouble("media-failed", there=False)
-    if not turn.state.wants:
-        turn.ask_hello(delay_ms=500)
 
 
 def lend_link(turn: Turn) -> None:
     """While an emergency stands the link belongs to it, and to the recordings that it names."""
     clips = _clips_wanted(turn)
     if clips != turn.state.clips_wanted:
-        turn.set(clips_wanted=clips)
-        refresh_wants(turn)
+        turn.set(clips_wanted=clips, supply_stale=True)
     hold = bool(turn.state.alarms) and not clips
     if hold != turn.state.fetch_held:
         turn.set(fetch_held=hold)

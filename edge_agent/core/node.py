@@ -3,7 +3,7 @@
 from typing import Final, assert_never
 
 from edge_agent.commands import Command
-from edge_agent.core import alarms, boot, clock, content, disk, inbox, plan, playback, reports
+from edge_agent.core import alarms, boot, cache, clock, content, disk, inbox, plan, playback, reports, supply
 from edge_agent.core.state import MS_NS, State, Turn
 from edge_agent.events import (
     Arrived,
@@ -15,7 +15,9 @@ from edge_agent.events import (
     LinkDown,
     LinkUp,
     MachineChecked,
+    MediaEvicted,
     MediaFailed,
+    MediaReceived,
     MediaStored,
     PartSounding,
     PlayEnded,
@@ -49,6 +51,7 @@ def decide(state: State, event: Event, now: Instant) -> tuple[State, tuple[Comma
         content.promote(turn)
         playback.settle(turn)
         content.lend_link(turn)
+        supply.keep_up(turn)
         disk.try_again(turn)
         reports.say(turn)
     return turn.state, tuple(turn.commands), _next_wake_ns(turn)
@@ -77,7 +80,12 @@ def _happened(turn: Turn, event: Event) -> None:  # noqa: C901, PLR0912  one arm
             content.media_stored(turn, event.sha256)
             turn.trouble("fetcher-failed", there=False)
         case MediaFailed():
+            cache.kept(turn, event.sha256)
             turn.trouble("media-failed", there=True)
+        case MediaReceived():
+            supply.received(turn, event.bytes)
+        case MediaEvicted():
+            cache.evicted(turn, event.sha256)
         case PlayerLost():
             turn.trouble("player-lost", there=True)
             _count_restart(turn, "player", turn.state.restarts.get("player", 0) + 1)
@@ -115,6 +123,7 @@ def _count_restart(turn: Turn, driver: str, restarts: int) -> None:
 
 def _machine(turn: Turn, event: MachineChecked) -> None:
     turn.set(disk_free_bytes=event.disk_free_bytes, temperature_cc=event.temperature_cc, uptime_s=event.uptime_s)
+    turn.set(supply_stale=True)
     turn.trouble("machine-failed", there=False)
     turn.trouble("disk-low", there=event.disk_free_bytes < DISK_LOW_BYTES)
     turn.trouble("hot", there=event.temperature_cc is not None and event.temperature_cc >= HOT_CC)
@@ -125,7 +134,7 @@ def _machine(turn: Turn, event: MachineChecked) -> None:
 def _next_wake_ns(turn: Turn) -> int:
     state = turn.state
     wakes = [turn.now.mono_ns + IDLE_NS, *reports.next_wake_ns(turn), *plan.next_wake_ns(turn)]
-    wakes += [*clock.next_wake_ns(turn), *disk.next_wake_ns(turn)]
+    wakes += [*clock.next_wake_ns(turn), *disk.next_wake_ns(turn), *supply.next_wake_ns(turn)]
     if state.collect_until_ns is not None:
         wakes.append(state.collect_until_ns)
     wakes += [ends_ns for alarm in state.alarms.values() if (ends_ns := alarms.ends_ns(alarm)) is not None]

@@ -5,6 +5,7 @@ from itertools import takewhile
 from msgspec import structs
 
 from edge_agent.core import authority, reports
+from edge_agent.core.cache import is_past
 from edge_agent.core.state import MS_NS, Due, OccurrenceKey, Playing, Stored, Turn
 from edge_agent.events import PlayEnded
 from protocol.bulletins import Item, Programme
@@ -51,7 +52,7 @@ def station(turn: Turn) -> StationBody | None:
     held = [
         StationHeld(stored.digest, stored.payload)
         for stored in state.documents.values()
-        if isinstance(stored.payload, Station) and not _is_past(turn, stored)
+        if isinstance(stored.payload, Station) and not is_past(turn, stored)
     ]
     chosen = station_of(held, placement.body.station, [link.area for link in state.trust.chain])
     return chosen.body if chosen is not None else None
@@ -66,10 +67,6 @@ def rules_here(turn: Turn) -> Rules | None:
     if known is None or known.body is not body or known.areas != areas:
         turn.set(rules=Rules(body, areas))
     return turn.state.rules
-
-
-def _is_past(turn: Turn, stored: Stored) -> bool:
-    return turn.state.clock_usable and turn.now.wall_ms >= stored.payload.valid_until_ms
 
 
 def closes_ms(turn: Turn, at_ms: int) -> int | None:
@@ -174,7 +171,7 @@ def _may_interrupt(turn: Turn, due: Due, sounding: Due) -> bool:
 def item_in_force(turn: Turn, due: Due) -> str | None:
     """The digest of the programme that has this very item now; None when it was withdrawn or changed."""
     stored = turn.state.documents.get(due.slot)
-    if stored is None or not isinstance(stored.payload, Programme) or _is_past(turn, stored):
+    if stored is None or not isinstance(stored.payload, Programme) or is_past(turn, stored):
         return None
     return stored.digest if due.item in stored.payload.body.items else None
 
@@ -213,7 +210,16 @@ def _next_end_ms(turn: Turn) -> int:
     timed = [held.payload for held in state.documents.values() if isinstance(held.payload, Programme | Station)]
     ends = [document.valid_until_ms for document in timed]
     ends += [grant.body.until_ms + 1 for grant in state.trust.grants.values()]
+    closes = closes_ms(turn, now_ms)
+    if closes is not None and any(_outlasts(turn, playing, closes) for playing in state.plays.values()):
+        ends.append(closes)
     return min((end_ms for end_ms in ends if end_ms > now_ms), default=now_ms + HORIZON_MS)
+
+
+def _outlasts(turn: Turn, playing: Playing, closes_at_ms: int) -> bool:
+    """Whether the player was told a later end: new rules close sooner than those under which it began, or the clock was set."""
+    ceiling_ns = playing.ceiling_ns
+    return ceiling_ns is not None and turn.mono_ns_of(closes_at_ms) < ceiling_ns - MS_NS
 
 
 def _jumped(turn: Turn, due: Due) -> bool:

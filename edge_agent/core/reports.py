@@ -337,7 +337,7 @@ def _hello(turn: Turn) -> Hello:
         holds=tuple(held[:HOLDS_A_HELLO]),
         incidents=incidents[:STANDING_A_HELLO],
         stops=tuple(mark.digest for mark in state.seen.stops())[-STANDING_A_HELLO:],
-        missing_media=len(state.wants),
+        missing_media=state.late_media,
         amnesia=state.first_boot,
         last_record_id=state.next_record_id - 1 if state.introduced else 0,
         first_record_id=state.first_record_id,

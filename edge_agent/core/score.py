@@ -1,5 +1,7 @@
 """From an emergency or a bulletin to what is heard: chimes, words, repeats on the common timeline."""
 
+from collections.abc import Container
+
 from msgspec import Struct
 
 from edge_agent.commands import Align, Clip, Input, Part, Pause, Speech, Stream, Tone
@@ -29,12 +31,12 @@ def media_path(media_root: str, sha256: str) -> str:
     return f"{media_root}/{sha256[:2]}/{sha256}.mka"
 
 
-def clips_of(start: AnyStart, media: frozenset[str]) -> frozenset[str]:
+def clips_of(start: AnyStart, media: Container[str]) -> frozenset[str]:
     """The recordings of an emergency that are here."""
     return frozenset(clip.sha256 for clip in start.clips if clip.purpose == start.purpose and clip.sha256 in media)
 
 
-def _voices(start: AnyStart, media: frozenset[str], media_root: str) -> tuple[list[Part], tuple[str, ...]]:
+def _voices(start: AnyStart, media: Container[str], media_root: str) -> tuple[list[Part], tuple[str, ...]]:
     """One repeat: every language in order, a recorded clip before the spoken text; and the languages that nothing can say."""
     parts: list[Part] = []
     unsaid = []
@@ -53,7 +55,7 @@ def _voices(start: AnyStart, media: frozenset[str], media_root: str) -> tuple[li
 
 
 def of_emergency(
-    start: AnyStart, *, repeats: int, media: frozenset[str], media_root: str, origin_mono_ns: int | None, aligned: bool
+    start: AnyStart, *, repeats: int, media: Container[str], media_root: str, origin_mono_ns: int | None, aligned: bool
 ) -> Score:
     """Opening chime, the text `repeats` times, the call sign of the issuing body, closing chime (J-ALERT's form).
 

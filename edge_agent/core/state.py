@@ -84,7 +84,10 @@ class Due(Struct, frozen=True, kw_only=True):
 
 
 class Playing(Struct, frozen=True, kw_only=True):
-    """One play, from the moment its record is being written to the moment its end is reported."""
+    """One play, from the moment its record is being written to the moment its end is reported.
+
+    `ceiling_ns` (CLOCK_MONOTONIC) is where the player ends it by itself because its station closes.
+    """
 
     play_id: int
     phase: Literal["saving", "told", "ending"]
@@ -96,6 +99,7 @@ class Playing(Struct, frozen=True, kw_only=True):
     closing_part: int = 0
     media: frozenset[str] = frozenset()
     begun_ns: int | None = None
+    ceiling_ns: int | None = None
     ending: Ending | None = None
     why: str = ""
 
@@ -154,10 +158,25 @@ class State(Struct, frozen=True, kw_only=True):
     # content
     documents: Mapping[Slot, Stored] = {}
     waiting: Mapping[Slot, Stored] = {}
-    media: frozenset[str] = frozenset()
-    wants: tuple[Want, ...] = ()
+    media: Mapping[str, int] = {}
+    """What is whole on the card, digest to bytes, the least recently needed first; `evicting`: what is on its way out."""
+    evicting: Mapping[str, int] = {}
     clips_wanted: Mapping[str, int] = {}
     fetch_held: bool = False
+    # supply: what the fetcher was told, from when until when (wall time) that stays right, and what the month has cost
+    wants: tuple[Want, ...] = ()
+    fetch_limit: int | None = None
+    fetch_month: int = 0
+    late_media: int = 0
+    """Files that are missing now, and do not merely wait for the night."""
+    supply_stale: bool = True
+    supply_usable: bool = False
+    supply_from_ms: int = 0
+    supply_until_ms: int = 0
+    spent_month: int = 0
+    spent_bytes: int = 0
+    spent_saved_month: int = 0
+    spent_saved_bytes: int = 0
     # sound
     alarms: Mapping[str, Alarm] = {}
     plays: Mapping[int, Playing] = {}

@@ -10,6 +10,7 @@ import random
 import shutil
 import socket
 import ssl
+import struct
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,7 @@ from urllib.parse import urlsplit
 
 from edge_agent.commands import Want
 from edge_agent.errors import FetchFailed
-from edge_agent.events import Event, MediaFailed, MediaStored
+from edge_agent.events import Event, MediaEvicted, MediaFailed, MediaReceived, MediaStored
 
 log = logging.getLogger(__name__)
 CHUNK_BYTES: Final = 8_192
@@ -30,6 +31,10 @@ LONGEST_WAIT_S: Final = 300.0
 LONGEST_WAIT_WRONG_S: Final = 6 * 3_600.0
 """Wrong bytes cost a whole file of a metered link each time."""
 DISK_RESERVE_BYTES: Final = 64 * 2**20
+TELL_EVERY_BYTES: Final = 2**20
+"""So much of a long file may a power cut take from the count of what the link carried."""
+TCP_INFO_BYTES: Final = struct.Struct("=120xQQ")
+"""Where Linux (4.1 and later) says in `struct tcp_info` what was sent and acknowledged, and what was received."""
 
 
 class WrongBytes(FetchFailed):
@@ -65,9 +70,15 @@ class Fetcher:
         self._held = False
         self._link = _Link()
         self._waits_s: dict[str, float] = {}
+        self._evictions: tuple[str, ...] = ()
+        self._meter = _Meter()
 
-    def fetch(self, wants: tuple[Want, ...]) -> None:
-        """These are needed, in this order; a file that is new and goes before the one under way makes it wait."""
+    def fetch(self, wants: tuple[Want, ...], budget_bytes: int | None = None) -> None:
+        """These are needed, in this order; a file that is new and goes before the one under way makes it wait.
+
+        When the link has carried `budget_bytes` for them, nothing more is fetched until told anew.
+        """
+        self._meter.allow(budget_bytes)
         known, self._wants = set(self._wants), wants
         self._waits_s = {sha: wait for sha, wait in self._waits_s.items() if any(want.sha256 == sha for want in wants)}
         if self._current is not None:
@@ -83,18 +94,26 @@ class Fetcher:
             self._link.let_go()
         self._woken.set()
 
+    def evict(self, files: tuple[str, ...]) -> None:
+        """Take these off the card before the next file is fetched: what is evicted and then wanted comes anew."""
+        self._evictions += files
+        self._woken.set()
+
     async def run(self) -> None:
         """Fetch what is wanted until cancelled; a failure waits its turn and is tried again."""
         loop = asyncio.get_running_loop()
         again_at: dict[str, float] = {}
+        self._meter.tell = lambda count: _in_loop(loop, self._emit, MediaReceived(count))
         try:
             while True:
                 self._woken.clear()
+                await self._let_go_of_files()
                 now = loop.time()
                 ready = [want for want in self._wants if again_at.get(want.sha256, 0.0) <= now]
-                if self._held or not ready:
+                waits = self._held or self._meter.is_used_up
+                if waits or not ready:
                     later = [again_at[want.sha256] for want in self._wants if want.sha256 in again_at]
-                    wait_s = max(0.05, min(later) - now) if later and not self._held else None
+                    wait_s = max(0.05, min(later) - now) if later and not waits else None
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(wait_s):
                             await self._woken.wait()
@@ -108,6 +127,16 @@ class Fetcher:
         finally:
             self._current = None
             self._link.let_go()
+
+    async def _let_go_of_files(self) -> None:
+        while self._evictions:
+            sha256, self._evictions = self._evictions[0], self._evictions[1:]
+            try:
+                await asyncio.to_thread(self._home(sha256).unlink, missing_ok=True)
+            except OSError as error:
+                self._emit(MediaFailed(sha256, f"it cannot be taken off the card: {error}"[:200]))
+            else:
+                self._emit(MediaEvicted(sha256))
 
     async def _one(self, want: Want) -> float | None:
         """Fetch one file, or a part of it. Returns how long to wait before it is tried again."""
@@ -169,8 +198,9 @@ class Fetcher:
             raise FetchFailed(f"no room: {free_bytes} bytes free, {want.bytes} needed beside a reserve for emergencies")
 
     def _receive(self, want: Want, file: BinaryIO, digest: "hashlib._Hash", have: int) -> "tuple[hashlib._Hash, int]":
-        connection = self._connect()
+        connection, sock = self._connect()
         try:
+            sock.do_handshake()
             headers = {"Authorization": self._authorise(want.sha256), "Range": f"bytes={have}-"}
             connection.request("GET", f"/media/{want.sha256}", headers=headers)
             response = connection.getresponse()
@@ -179,38 +209,91 @@ class Fetcher:
                 digest, have = hashlib.sha256(), 0
             elif response.status not in (http.client.OK, http.client.PARTIAL_CONTENT):
                 raise FetchFailed(f"the controller answered {response.status} {response.reason}")
-            while have < want.bytes and not self._link.gone:
+            while have < want.bytes and not self._link.gone and not self._meter.is_used_up:
                 chunk = response.read1(min(CHUNK_BYTES, want.bytes - have))
                 if not chunk:
                     raise FetchFailed(f"the connection ended after {have} of {want.bytes} bytes")
                 file.write(chunk)
                 digest.update(chunk)
                 have += len(chunk)
+                self._meter.count(len(chunk))
         finally:
             self._link.drop()
+            self._meter.close(sock)
             connection.close()
         return digest, have
 
-    def _connect(self) -> http.client.HTTPSConnection:
+    def _connect(self) -> tuple[http.client.HTTPSConnection, ssl.SSLSocket]:
+        """A connection before its handshake, so that one that fails is counted as well."""
         host, port = self._url.hostname or "", self._url.port or 443
         connection = http.client.HTTPSConnection(host, port, timeout=self._timeout_s)
         raw = socket.create_connection((host, port), timeout=self._timeout_s)
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
         self._link.hold(raw)
-        connection.sock = self._context().wrap_socket(raw, server_hostname=host)
-        self._link.hold(connection.sock)
-        return connection
+        sock = self._context().wrap_socket(raw, server_hostname=host, do_handshake_on_connect=False)
+        connection.sock = sock
+        self._link.hold(sock)
+        return connection, sock
+
+    def _home(self, sha256: str) -> Path:
+        return self._folder / sha256[:2] / f"{sha256}.mka"
 
     def _keep(self, part: Path, sha256: str) -> None:
-        home = self._folder / sha256[:2]
-        home.mkdir(exist_ok=True)
-        part.replace(home / f"{sha256}.mka")
-        for folder in (home, self._folder):
+        home = self._home(sha256)
+        home.parent.mkdir(exist_ok=True)
+        part.replace(home)
+        for folder in (home.parent, self._folder):
             handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
             try:
                 os.fsync(handle)
             finally:
                 os.close(handle)
+
+
+def _in_loop(loop: asyncio.AbstractEventLoop, emit: Callable[[Event], None], event: Event) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop ended while a download did
+        loop.call_soon_threadsafe(emit, event)
+
+
+class _Meter:
+    """What the link carries for content: told in pieces, and held against the budget. Used from the loop and from the thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._left: int | None = None
+        self._untold = 0
+        self._of_this_try = 0
+        self.tell: Callable[[int], None] = lambda _count: None
+
+    def allow(self, budget_bytes: int | None) -> None:
+        """A new budget: whoever gave it does not know of what is still untold."""
+        with self._lock:
+            self._left = None if budget_bytes is None else budget_bytes - self._untold
+
+    @property
+    def is_used_up(self) -> bool:
+        """Whether nothing more may come."""
+        return self._left is not None and self._left <= 0
+
+    def count(self, count_bytes: int, *, ends: bool = False) -> None:
+        """So much of a file came."""
+        with self._lock:
+            self._of_this_try += count_bytes
+            self._untold += count_bytes
+            if self._left is not None:
+                self._left -= count_bytes
+            told = self._untold if ends or self.is_used_up or self._untold >= TELL_EVERY_BYTES else 0
+            self._untold -= told
+        if told:
+            self.tell(told)
+
+    def close(self, sock: socket.socket) -> None:
+        """A try is over: what the connection carried beside the file (handshake, headers, TLS) counts too."""
+        carried = 0
+        with contextlib.suppress(OSError, struct.error):  # an old or other kernel: the file's own bytes count
+            carried = sum(TCP_INFO_BYTES.unpack(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_BYTES.size)))
+        self.count(max(0, carried - self._of_this_try), ends=True)
+        self._of_this_try = 0
 
 
 class _Link:

@@ -66,7 +66,7 @@ class Papers:
         self.root = self._seal("root.json", root, top)
         powers = [
             Power(power="emergency", persons=("chu-tich", "pho"), classes=("emergency",)),
-            *[Power(power=power, persons=("chu-tich", "pho")) for power in ("stop", "exercise", "station")],
+            *[Power(power=power, persons=("chu-tich", "pho")) for power in ("stop", "exercise", "station", "network")],
             Power(power="programme", persons=("chu-tich",), classes=("normal", "priority")),
         ]
         self.grant = self._grant(COMMUNE, ("chu-tich", "pho"), tuple(powers), now_ms)

@@ -58,6 +58,7 @@ def test_a_day_at_the_office(running: Office, sound: Path, tmp_path: Path):
     _programme(office, sound, tmp_path)
     _station(office, tmp_path)
     _early(office, tmp_path)
+    _network(office, node["node"], tmp_path)
     _emergency(office, node)
     _records(office)
 
@@ -172,6 +173,23 @@ def _station(office: Office, tmp_path: Path) -> None:
     rules.write_text(f'area = "{COMMUNE}"\nvolume_db = -3.0\n[[hours]]\nfrom = "05:00"\nto = "21:30"\n')
     said = office.loa("station", "publish", str(rules), *key(office, "pho"), "--yes", "--json").json()
     assert said["published"] is True
+
+
+def _network(office: Office, node: str, tmp_path: Path) -> None:
+    table = tmp_path / "network.toml"
+    table.write_text('fetch_from = "23:00"\nmonth_mb = 500\n')
+    publish = ("network", "publish", str(table))
+    assert "defaults" in office.loa("network", "show", node).out
+    alone = office.loa(*publish, "--node", node, *key(office, "pho"), "--yes")
+    assert (alone.code, "too-few-persons" in alone.err) == (1, True)
+    both = key(office, "pho", "chu-tich")
+    shown = office.loa(*publish, "--area", COMMUNE, *both, "--dry-run", "--json").json()
+    assert shown["published"] is False
+    assert node in shown["nodes"]
+    assert office.loa(*publish, "--area", COMMUNE, *both, "--yes", "--json").json()["nodes"] == shown["nodes"]
+    body = office.loa("network", "show", node, "--json").json()["body"]
+    assert (body["fetch_from_min"], body["fetch_to_min"], body["month_bytes"]) == (1_380, 300, 500_000_000)
+    assert office.loa(*publish, "--node", node, *both, "--yes", "--json").json()["nodes"] == [], "it has them already"
 
 
 def _emergency(office: Office, node: dict) -> None:

@@ -209,6 +209,7 @@ class Headquarters:
         powers = (
             Power(power="programme", persons=names, classes=("normal", "priority")),
             Power(power="station", persons=names),
+            Power(power="network", persons=names),
             Power(power="emergency", persons=names + service, classes=("emergency",), threshold=threshold, sound_max_s=600),
             Power(power="stop", persons=names + service, threshold=threshold),
             Power(power="exercise", persons=names + service, sound_max_s=600),

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 
 import msgspec
+from msgspec import structs
 
 from controller.actions.views import DocumentContext, DocumentView
 from protocol.bulletins import Item, Media, Variant
+from protocol.documents import Network, NetworkBody
 from protocol.envelope import seal
+from protocol.units import MAX_MS
 from tests.controller.headquarters import IA_DREH, OTHER, PHU_TUC, SETTLEMENT, Headquarters, wait
 
 
@@ -123,3 +126,29 @@ def test_settlements_come_from_a_table_and_wrong_lines_are_named(hq: Headquarter
     found = hq.http.get("/v1/areas/search", params={"q": "buon thu"}).json()
     assert "52.24076.900" in [each["id"] for each in found]
     assert "52.24076.900" in (hq.state / "areas.json").read_text("utf-8")
+
+
+async def test_a_nodes_budgets_are_signed_by_two_and_reach_that_node_alone(hq: Headquarters) -> None:
+    node, other = hq.new_node(SETTLEMENT), hq.new_node(SETTLEMENT)
+    context_of = context(hq, "network", node.node, PHU_TUC)
+    made = Network(
+        authority=PHU_TUC,
+        area=node.node,
+        area_no=context_of.area_no,
+        seq=hq.seq(),
+        purpose="routine",
+        subject=node.node,
+        valid_from_ms=context_of.now_ms,
+        valid_until_ms=MAX_MS,
+        body=NetworkBody(month_bytes=500_000_000),
+    )
+    assert hq.refused("/v1/documents", hq.sealed(made, "officer"))["code"] == "too-few-persons"
+    elsewhere = structs.replace(made, subject=PHU_TUC, area=PHU_TUC)
+    assert hq.refused("/v1/documents", hq.sealed(elsewhere, "officer", "second"))["code"] == "malformed"
+    async with node.connected(), other.connected():
+        await other.until(lambda peer: len(peer.held) >= 4)
+        taken = hq.post("/v1/documents", hq.sealed(made, "officer", "second"), DocumentView)
+        await node.until(lambda peer: taken.digest in {held.digest for held in peer.held.values()})
+        await asyncio.to_thread(wait, lambda: hq.node(node.node).holds_current, "the node's hello tells that it holds all")
+    assert taken.digest not in {held.digest for held in other.held.values()}
+    assert context(hq, "network", node.node, "root").prev == taken.digest, "one place, whoever signed"

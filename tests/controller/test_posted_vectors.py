@@ -11,7 +11,7 @@ import pytest
 from controller.__main__ import build
 from controller.actions import documents, orders, refusals
 from controller.config import load
-from controller.core.world import AreaKnown
+from controller.core.world import AreaKnown, NodeKnown
 from controller.errors import Refused
 from controller.init import InitOptions, initialise
 from controller.parts import SYSTEM, Parts
@@ -72,7 +72,7 @@ def _is_order(raw: bytes) -> bool | None:
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A state folder with the areas of the vectors' world."""
+    """A state folder with the areas of the vectors' world, and its reader enrolled."""
     folder = tmp_path_factory.mktemp("vectors") / "state"
     initialise(folder, InitOptions(province=52, broker_port=1, https_port=1))
     database = Database(load(folder).database_url)
@@ -84,6 +84,10 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
             parent = ".".join(parts[:-1]) or None
             known = AreaKnown(id=area, no=no, level=LEVELS[len(parts) - 1], name=area, parent=parent)
             stored_world.add_area(tx, known)
+        reader = vectors.document()["world"]["readers"]["node"]["node"]
+        stored_world.enrol(
+            tx, NodeKnown(id=reader, area_no=0, name="Cụm loa", settlement="52.24076.001", report_key="ab" * 32), 0
+        )
 
     database.run_now(fill)
     database.close()

@@ -16,6 +16,7 @@ class Card:
         self.records: dict = {}
         self.numbers: dict[str, int] = {}
         self.media: frozenset[str] = frozenset()
+        self.sizes: dict[str, int] = {}
         self.boots = 0
         self.journal: list[tuple[Write, ...]] = []
 
@@ -63,7 +64,9 @@ class Card:
             first_record_id=min(self.records, default=upto + 1),
             records_upto=upto,
             bulletins=tuple(record for record, _ in self.records.values() if record.incident is None),
-            media=self.media,
+            media={sha256: self.sizes.get(sha256, 1_000) for sha256 in sorted(self.media)},
+            media_month=self.numbers.get("media_month", 0),
+            media_bytes=self.numbers.get("media_bytes", 0),
         )
 
     @classmethod

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from edge_agent.commands import Acknowledge, Fetch, HoldFetch, Hush, Publish, RecallRecords, Save, Speak, Subscribe
+from edge_agent.commands import Acknowledge, Evict, Fetch, HoldFetch, Hush, Publish, RecallRecords, Save, Speak, Subscribe
 from edge_agent.core.node import decide
 from edge_agent.core.state import State
 from edge_agent.desk import LONGEST_SLEEP_S
@@ -19,6 +19,8 @@ from edge_agent.events import (
     Instant,
     LinkDown,
     LinkUp,
+    MediaEvicted,
+    MediaReceived,
     MediaStored,
     RecordsRecalled,
     Saved,
@@ -105,6 +107,7 @@ class Node:
         self.order = itertools.count()
         self.player = Player(self.later)
         self.wants: tuple = ()
+        self.budget_bytes: int | None = None
         self.held = False
         self.linked = False
         self.spoken: list = []
@@ -215,8 +218,12 @@ class Node:
                 self.player.start(play, self.mono_ns)
             case Hush(play_id):
                 self.player.stop(play_id, self.mono_ns)
-            case Fetch(wants):
-                self.wants = wants
+            case Fetch(wants, budget_bytes):
+                self.wants, self.budget_bytes = wants, budget_bytes
+            case Evict(files):
+                self.card.media -= frozenset(files)
+                for sha256 in files:
+                    self.later(self.mono_ns + 1, lambda sha256=sha256: MediaEvicted(sha256))
             case HoldFetch(hold):
                 self.held = hold
 
@@ -281,8 +288,22 @@ class Node:
         self.later(self.mono_ns + 20 * MS_NS, lambda: self._arrival(msgspec.json.encode(RecordMark(upto=upto)), topic))
 
     def fetched(self, sha256: str) -> None:
+        size = next((want.bytes for want in self.wants if want.sha256 == sha256), 1_000)
         self.card.media |= {sha256}
+        self.card.sizes[sha256] = size
+        self.wants = tuple(want for want in self.wants if want.sha256 != sha256)
+        self.happen(MediaReceived(size))
         self.happen(MediaStored(sha256))
+
+    def run_fetching(self, to_ms: int, step_s: int = 300) -> list[tuple[int, str]]:
+        """Let time pass with a link over which everything that is wanted comes. Returns when what came."""
+        came = []
+        while self.true_ms < to_ms:
+            self.run(min(step_s, (to_ms - self.true_ms) / 1000))
+            while self.linked and not self.held and self.wants:
+                came.append((self.true_ms, self.wants[0].sha256))
+                self.fetched(self.wants[0].sha256)
+        return came
 
     # --- what is to be seen ---
 

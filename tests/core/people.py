@@ -2,6 +2,8 @@
 
 from msgspec import structs
 
+from protocol.bulletins import Media, Variant
+from protocol.documents import NetworkBody
 from tests.protocol import vector_world as world
 from tests.protocol.vector_world import COMMUNE, DAY_MS, HAMLET, NODE, PROVINCE, Sent
 
@@ -45,6 +47,17 @@ def item(name, at, **more):
     variants = more.pop("variants", None)
     fields = {"grace_s": 300, "on_interrupt": "restart"} | more
     return structs.replace(made, variants=variants or made.variants, **fields)
+
+
+def sound(letters, size=1_000_000, minutes=1, lang="vi"):
+    """One language of a bulletin, with a file of its own (`letters`: two hexadecimal ones) and size."""
+    made = Media(sha256=letters * 32, bytes=size, samples=48_000 * 60 * minutes, loudness_clufs=-1_600)
+    return Variant(lang=lang, media=made)
+
+
+def network(seq=ISSUED, by=("c1", "c2"), node=NODE, valid=None, **body):
+    made = world.network(node, seq, body=NetworkBody(**body), **(valid or {}))
+    return world.signed(made, *by)
 
 
 def programme(*items, seq=ISSUED, by="c1", order=(), **more):

@@ -103,6 +103,18 @@ def test_hours_that_shrink_while_something_sounds_end_it():
     assert node.story() == ["tin 12:00:00 stopped"]
 
 
+def test_hours_that_will_end_sooner_than_when_it_began_end_what_sounds_at_their_end():
+    node = node_with(minutes_of("tin", "12:00", 5), hours=((600, 1_200),))
+    node.run_to(NOON + 30_000)
+    node.give(station(((600, 722),), seq=node.true_ms))
+    node.run_to(NOON + 119_000)
+    assert node.sounds() == "tin"
+    node.run_to(NOON + 120_100)
+    assert node.sounds() is None
+    assert node.story() == ["tin 12:00:00 stopped"]
+    assert node.controller.records[1].reason == "quiet hours"
+
+
 def test_no_station_no_routine_sound():
     node = Node(NOON - 60_000, placement(), province(), commune(), programme(item("tin", "12:00")))
     node.fetched(MEDIA)

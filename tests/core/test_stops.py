@@ -14,6 +14,7 @@ from tests.core.people import (
     programme,
     settled,
     start,
+    station,
     stop,
 )
 
@@ -256,6 +257,17 @@ def test_an_exercise_keeps_quiet_hours_and_an_emergency_does_not():
     node.give(start(node.true_ms))
     node.run(1)
     assert node.sounds() == "a1"
+
+
+def test_an_exercise_ends_when_hours_that_came_while_it_sounded_do():
+    node = Node(NOON - 60_000, *settled()).online()
+    node.give(drill(node.true_ms, repeats=100))
+    node.run(5)
+    node.give(station(((0, 720),), seq=node.true_ms))
+    node.run_to(NOON - 1_000)
+    assert node.sounds() == "e1"
+    node.run_to(NOON + 100)
+    assert node.sounds() is None
 
 
 def test_an_exercise_ends_when_the_hours_do():

@@ -111,7 +111,7 @@ class NodePeer:
             **self.common(),
             nonce=self.nonce,
             version="peer",
-            reads=("root", "grant", "placement", "station", "programme", "order", "exercise"),
+            reads=("root", "grant", "placement", "network", "station", "programme", "order", "exercise"),
             holds=tuple(self.held.values()),
             incidents=tuple(self.incidents.values()),
             amnesia=self.amnesia,

@@ -1,10 +1,11 @@
-"""The cases of the golden vectors that concern documents: root, grant, placement, station, programme."""
+"""The cases of the golden vectors that concern documents: root, grant, placement, network, station, programme."""
 
 import json
 
 import msgspec
 
 from protocol import keys
+from protocol.documents import NetworkBody
 from protocol.envelope import digest_of
 from tests.protocol.vector_cases import Case, case, step, twice
 from tests.protocol.vector_world import (
@@ -12,6 +13,7 @@ from tests.protocol.vector_world import (
     DAY_MS,
     ELSEWHERE,
     HAMLET,
+    NEIGHBOUR,
     NODE,
     NOW,
     OTHER,
@@ -23,6 +25,7 @@ from tests.protocol.vector_world import (
     grant,
     grant_body,
     item,
+    network,
     owned,
     payload_of,
     person,
@@ -235,6 +238,49 @@ def _weak_report_key() -> Sent:
     return changed(placement(NODE, seq=NOW), "r1", "r2", body=body | {"report_key": SMALL_ORDER})
 
 
+def networks() -> list[Case]:
+    fresh = network(seq=NOW)
+    night = NetworkBody(fetch_from_min=1_380, fetch_to_min=240, emergency_reserve_bytes=0, cache_bytes=300_000_000)
+    return [
+        case("good-network", "two persons of the commune: budget and window", *twice(signed(fresh, "c1", "c2"))),
+        case("good-network-night", "another window", *twice(signed(network(seq=NOW, body=night), "c1", "c2"))),
+        case("network-by-one", "one person alone", step(signed(fresh, "c1"), "too-few-persons")),
+        case("network-by-province", "no power over networks", step(_by_province(), "not-empowered")),
+        case("network-by-service", "a service key", step(signed(fresh, "page"), "not-empowered")),
+        case("network-of-another", "another node's", step(signed(network(ELSEWHERE, NOW), "c1", "c2"), "not-mine")),
+        case("network-of-an-area", "a budget is one node's", step(_of_an_area(), "wrong-type")),
+        case("network-of-an-area-file", "nor from a stick", step(Sent(_of_an_area().raw, None), "malformed")),
+        case(
+            "network-wrong-topic",
+            "one node's on another's topic",
+            step(signed(fresh, "c1", "c2"), "wrong-type", topic=f"loa/1/node/{NEIGHBOUR}/network"),
+        ),
+        case(
+            "network-older",
+            "older than the one in force",
+            step(signed(fresh, "c1", "c2")),
+            step(signed(network(seq=NOW - 1), "c1", "c2"), "superseded"),
+        ),
+        case("network-over", "already over", step(signed(network(seq=NOW, valid_until_ms=NOW), "c1", "c2"), "expired")),
+        case("network-no-window", "a window without length", step(_with_network(fetch_from_min=300), "malformed")),
+        case("network-no-zone", "a zone that is none", step(_with_network(tz="Asia/Nowhere"), "malformed")),
+        case("network-negative", "less than nothing", step(_with_network(month_bytes=-1), "malformed")),
+        case("network-unknown", "a field of a later program", step(_with_network(apn="m-wap"), "malformed")),
+    ]
+
+
+def _with_network(**fields: object) -> Sent:
+    return changed(network(seq=NOW), "c1", "c2", body=fields)
+
+
+def _by_province() -> Sent:
+    return signed(network(seq=NOW, authority=PROVINCE), "p1", "p2")
+
+
+def _of_an_area() -> Sent:
+    return Sent(signed(network(HAMLET, NOW), "c1", "c2").raw, f"loa/1/node/{NODE}/network")
+
+
 def roots() -> list[Case]:
     renewed = root(2, NOW, "r2 r3 r4")
     return [
@@ -282,4 +328,4 @@ def roots() -> list[Case]:
 
 def paper_cases() -> list[Case]:
     """All of them."""
-    return [*documents(), *grants(), *placements(), *roots()]
+    return [*documents(), *grants(), *placements(), *networks(), *roots()]

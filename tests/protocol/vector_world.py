@@ -16,6 +16,8 @@ from protocol.documents import (
     GrantBody,
     Hours,
     Key,
+    Network,
+    NetworkBody,
     Person,
     Placement,
     PlacementBody,
@@ -133,6 +135,7 @@ def commune_body(first: str = "active", **more: Any) -> GrantBody:
     powers = (
         power("programme", "c1 c2", 1, "normal priority"),
         power("station", "c1 c2"),
+        power("network", "c1 c2"),
         power("placement", "c1 c2"),
         power("emergency", "c1 c2 page", 1, "emergency", 3_600),
         power("stop", "c1 c2 page"),
@@ -177,6 +180,10 @@ def station(seq: int = T0, hours: tuple[tuple[int, int], ...] = ((300, 420), (99
     week = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
     body = StationBody(hours=tuple(Hours(days=week, from_min=begin, to_min=end) for begin, end in hours))
     return Station(**lasting(COMMUNE, COMMUNE, seq, body=body) | more)
+
+
+def network(node: str = NODE, seq: int = T0, authority: str = COMMUNE, body: NetworkBody | None = None, **more: Any) -> Network:
+    return Network(**lasting(node, authority, seq, body=body or NetworkBody(month_bytes=500_000_000)) | more)
 
 
 def item(name: str = "ban-tin-sang", rrule: str = "FREQ=DAILY;BYHOUR=5;BYMINUTE=30", class_: str = "normal") -> Item:
@@ -227,6 +234,8 @@ def home(payload: Sealed) -> str | None:
             return topic("root")
         case Placement():
             return topic("placement", node=payload.body.node)
+        case Network():
+            return topic("network", node=payload.subject)
         case Report():
             return None if payload.kind == "fetch" else topic(payload.kind, node=payload.node)
         case Document():

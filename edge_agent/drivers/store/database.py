@@ -1,7 +1,7 @@
 """The SQLite file: what it holds as a Memory, and writes as transactions. Knows no clock: the card's own figures order it."""
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -100,14 +100,14 @@ class Database:
         except sqlite3.DatabaseError as error:
             raise Damaged(str(error)) from error
 
-    def read(self, boot_count: int, *, first_boot: bool, media: frozenset[str]) -> Memory:
+    def read(self, boot_count: int, *, first_boot: bool, media: Mapping[str, int]) -> Memory:
         """Everything that it holds. Raises Damaged."""
         try:
             return self._read(boot_count, first_boot=first_boot, media=media)
         except (sqlite3.DatabaseError, msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise Damaged(str(error)) from error
 
-    def _read(self, boot_count: int, *, first_boot: bool, media: frozenset[str]) -> Memory:
+    def _read(self, boot_count: int, *, first_boot: bool, media: Mapping[str, int]) -> Memory:
         db = self._db
         upto = self.number("records_upto", 0)
         created_ms = self.number("created_ms", -1)
@@ -134,6 +134,8 @@ class Database:
             records_upto=upto,
             bulletins=self._bulletins(),
             media=media,
+            media_month=self.number("media_month", 0),
+            media_bytes=self.number("media_bytes", 0),
         )
 
     def _bulletins(self) -> tuple[PlayRecord, ...]:
