@@ -2,6 +2,7 @@
 
 from protocol.documents import Station
 from protocol.emergency import EXERCISE_WORDS
+from protocol.programme import length_ms
 from protocol.seen import Slot
 from tests.core.people import COMMUNE
 from tests.simulation import oracle
@@ -9,6 +10,8 @@ from tests.simulation.laws import Law
 
 FADE_MS = 12
 SLACK_MS = 1_200
+HEARD_MS = 1_010
+"""What is interrupted in its last second has been heard (docs/what-plays-when.md); ten milliseconds for the player."""
 LOOK_MS = 5_400
 
 
@@ -86,10 +89,12 @@ class EmergencyFirst(Law):
         playing = pole.state.plays.get(sound.play.play_id)
         if not sound.item or sound.how != "stopped" or playing is None or playing.ending != "interrupted":
             return
-        if playing.due.item.on_interrupt == "drop":
+        due = playing.due
+        left_ms = length_ms(due.item) - due.gone_ms - (self.clockwork.now_ms - sound.begin_ms)
+        if due.item.on_interrupt == "drop" or left_ms <= HEARD_MS:
             return
         life, since_ms = pole.life, self.clockwork.now_ms
-        wait_ms = playing.due.item.grace_s * 1_000 + 15_000
+        wait_ms = due.item.grace_s * 1_000 + 15_000
         key = (sound.record.authority, sound.item, sound.record.planned_ms)
         self.in_ms(wait_ms, lambda: self._must_have_gone_on(pole, sound, key, life, since_ms))
 
