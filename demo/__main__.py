@@ -109,6 +109,10 @@ class Demo:
             stage.add_nodes()
             sha256 = stage.add_bulletin()
             stage.publish_station()
+        with step("The week of Phú Cần, its recordings and its preview (loa programme publish, preview)"):
+            preview = stage.publish_timetable()
+        console.print(preview, highlight=False)
+        with step("An officer for the page (loa people add)"):
             name, password = stage.add_officer()
         status = self._api("GET", "/v1/status")
         self.page = (f"https://localhost:{status['https_port']}/", name, password)
@@ -154,8 +158,12 @@ class Demo:
         stage = self.stage
         planned_ms = (now_ms() // 1000) * 1000 + int(BULLETIN_AFTER_S * 1000)
         with step(f"Bulletin signed for {local(planned_ms)} (loa programme publish); waiting for it"):
-            stage.publish_programme(planned_ms, sha256)
+            left_out = stage.publish_programme(planned_ms, sha256)
             self._sleep_until(planned_ms + EMERGENCY_AFTER_S * 1000)
+        if left_out:
+            console.print(
+                f"  Left out of today's version, for they would sound in the middle of it: {', '.join(sorted(left_out))}"
+            )
         with step("Emergency for one settlement: draft, then the deliberate second act"):
             request = {
                 "areas": [words.NODES[0][1]],

@@ -6,13 +6,15 @@ import shutil
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from demo import words
+from demo import timetable, words
 
 BIN = Path(sys.executable).parent
 STEP_DEADLINE_S = 60
+MEDIA_DEADLINE_S = 300
 
 
 class StageFailed(Exception):
@@ -37,21 +39,22 @@ class Stage:
         self.passphrase.write_text(secrets.token_urlsafe(18))
         self.passphrase.chmod(0o600)
         self.nodes: list[str] = []
+        self.recordings: dict[str, str] = {}
 
     # --- commands ---
 
-    def run(self, program: str, *arguments: str | Path) -> str:
+    def run(self, program: str, *arguments: str | Path, deadline_s: float = STEP_DEADLINE_S) -> str:
         """Run one of our commands; returns what it printed. Raises StageFailed."""
         done = subprocess.run(
-            [BIN / program, *map(str, arguments)], capture_output=True, text=True, timeout=STEP_DEADLINE_S, check=False
+            [BIN / program, *map(str, arguments)], capture_output=True, text=True, timeout=deadline_s, check=False
         )
         if done.returncode != 0:
             raise StageFailed(f"{program} {' '.join(map(str, arguments))}\n{done.stdout[-1500:]}{done.stderr[-1500:]}")
         return done.stdout
 
-    def loa(self, *arguments: str | Path) -> str:
+    def loa(self, *arguments: str | Path, deadline_s: float = STEP_DEADLINE_S) -> str:
         """`loa ... --state`."""
-        return self.run("loa", *arguments, "--state", self.state)
+        return self.run("loa", *arguments, "--state", self.state, deadline_s=deadline_s)
 
     def loa_json(self, *arguments: str | Path) -> Any:
         """`loa ... --json`, decoded."""
@@ -171,8 +174,7 @@ power = "stop"
         """The bulletin's sound into the library; returns its digest."""
         raw = self.folder / "bulletin.wav"
         subprocess.run(["espeak-ng", "-v", "vi", "-w", raw, words.BULLETIN], check=True, timeout=STEP_DEADLINE_S)
-        added = self.loa_json("media", "add", raw, "--title", words.BULLETIN_TITLE)
-        return str(added["sha256"])
+        return self._add_media(raw, words.BULLETIN_TITLE)
 
     def publish_station(self) -> None:
         """Both communes' operating rules: open all day, so that the demo sounds whenever it is run."""
@@ -185,11 +187,30 @@ to = "24:00"
 """
             self._publish("station", table)
 
-    def publish_programme(self, planned_ms: int, sha256: str) -> None:
-        """One bulletin at one instant, signed by the officer who approves it."""
+    def publish_timetable(self) -> str:
+        """The real week of Phú Cần; returns its preview as `loa` shows it."""
+        with ThreadPoolExecutor() as threads:
+            self.recordings = dict(zip(timetable.RECORDINGS, threads.map(self._record, timetable.RECORDINGS), strict=True))
+        self._publish("programme", timetable.table(self.recordings), "--accept-findings")
+        return self.loa("programme", "preview", "--area", words.COMMUNE, "--days", "7")
+
+    def _record(self, name: str) -> str:
+        return self._add_media(timetable.record(self.folder, name), timetable.RECORDINGS[name][0])
+
+    def _add_media(self, path: Path, title: str) -> str:
+        """Returns its digest. Opus takes ten minutes of speech in about twenty seconds."""
+        return str(json.loads(self.loa("media", "add", path, "--title", title, "--json", deadline_s=MEDIA_DEADLINE_S))["sha256"])
+
+    def publish_programme(self, planned_ms: int, sha256: str) -> frozenset[str]:
+        """The week with one bulletin more, at one instant, signed by the officer who approves it.
+
+        Returns the items of the week that are left out because they would sound in the middle of it.
+        """
+        preview = self.loa_json("programme", "preview", "--area", words.COMMUNE, "--days", "2", "--from", self._day(planned_ms))
+        left_out = timetable.beside(preview, planned_ms)
         local = time.gmtime(planned_ms / 1000 + 7 * 3600)
         rule = f"FREQ=DAILY;BYHOUR={local.tm_hour};BYMINUTE={local.tm_min};BYSECOND={local.tm_sec}"
-        table = f"""area = "{words.COMMUNE}"
+        table = f"""{timetable.table(self.recordings, left_out)}
 [[items]]
 title = "{words.BULLETIN_TITLE}"
 rule = "{rule}"
@@ -198,6 +219,12 @@ on_interrupt = "drop"
 """
         # whoever looks at the demo before 05:00 means it
         self._publish("programme", table, "--accept-findings")
+        return left_out
+
+    @staticmethod
+    def _day(at_ms: int) -> str:
+        """The local day before an instant, for what began before midnight."""
+        return time.strftime("%d/%m/%Y", time.gmtime(at_ms / 1000 + (7 - 24) * 3600))
 
     def _publish(self, kind: str, table: str, *more: str) -> None:
         source = self.folder / f"{kind}.toml"

@@ -13,6 +13,8 @@ BULLETIN: Final = (
     "Bà con hãy ngủ màn, diệt lăng quăng, đậy kín các vật chứa nước, và đến trạm y tế xã khi có người sốt cao hai ngày. "
     "Trạm y tế trực cả ngày lẫn đêm."
 )
+JRAI: Final = "Ơi bôh ană, hrơi anai ta hơdôr kơ tơlơi pơsir hơdră ngă hmua. Mơai gih anun."
+"""Read by the Vietnamese voice: a stand-in for the recording that a real commune has."""
 EMERGENCY: Final = "Nước sông Ba đang lên rất nhanh. Bà con chuyển ngay đến trường tiểu học. Không quay lại lấy đồ."
 NODES: Final = (
     ("Phú Túc 1", "52.24076.001"),

@@ -121,7 +121,7 @@ class Rules:
         past = "its hours end"
         joins = aired.joins(at_ms)
         if not joins and self.body.sessions_a_day is not None and self._sessions(aired, at_ms) >= self.body.sessions_a_day:
-            return Admission(None, f"{self.body.sessions_a_day} sessions a day are over")
+            return Admission(None, f"the day's sessions are over: {self.body.sessions_a_day}")
         if self.body.session_max_min is not None:
             session_ends_ms = (aired.begun_ms if joins else at_ms) + self.body.session_max_min * 60_000
             if session_ends_ms < until_ms:

@@ -11,7 +11,7 @@ _KNOWN: Final[tuple[tuple[str, str, str], ...]] = (
     (re.escape(QUIET), "quiet", "ngoài giờ hoạt động của đài"),
     (re.escape(NO_RULES), "no-rules", "đài chưa có quy định giờ hoạt động"),
     (r"maintenance until (.+)", "maintenance", "đang bảo trì đến {0}"),
-    (r"(\d+) sessions a day are over", "sessions", "đã đủ {0} buổi phát trong ngày"),
+    (r"the day's sessions are over: (\d+)", "sessions", "đã đủ {0} buổi phát trong ngày"),
     (r"its hours end at (.+)", "sessions", "giờ hoạt động kết thúc lúc {0}"),
     (r"its session's (\d+) minutes end at (.+)", "sessions", "buổi phát {0} phút kết thúc lúc {1}"),
     (r"half inside: its hours end at (.+)", "half-inside", "sẽ lấn quá giờ hoạt động, kết thúc lúc {0}"),

@@ -1,6 +1,8 @@
-"""Words for plan against plays, Vietnamese first: outcomes, reasons, and what nodes write into their records. Pure."""
+"""Words for plan against plays, Vietnamese first: outcomes and reasons. Pure."""
 
 from typing import Final
+
+from controller.core.node_words import in_vietnamese
 
 Words = tuple[str, str]
 
@@ -40,29 +42,13 @@ CLOCKS: Final[dict[str, Words]] = {
     "attested": ("giờ được xác nhận tạm", "time attested only"),
     "unknown": ("đồng hồ chưa tin được", "clock not trusted"),
 }
-_TOLD: Final[tuple[tuple[str, str], ...]] = (
-    ("late: its grace is over", "trễ quá hạn cho phép"),
-    ("quiet hours", "ngoài giờ hoạt động"),
-    ("no operating rules", "chưa có quy chế giờ hoạt động"),
-    ("stopped: a STOP keeps", "đang có lệnh DỪNG cả khu vực"),
-    ("the clock cannot be trusted", "đồng hồ chưa tin được"),
-    ("withdrawn:", "chương trình đã rút hoặc đổi bản tin này"),
-    ("maintenance until", "đang sửa chữa"),
-    ("half inside:", "không đủ giờ để phát trọn"),
-    ("nothing in it can be played", "không có gì phát được trên cụm loa này"),
-)
-"""Beginnings of what nodes write, with the words that an officer reads."""
-_SESSIONS: Final = "sessions a day are over"
 
 
 def reason(told: str) -> Words:
     """What a node wrote (or one of our own codes) in both languages; what nobody foresaw stays as it came."""
     if told in WHYS:
         return WHYS[told]
-    if _SESSIONS in told:
-        return "đã hết số buổi trong ngày", told
-    vi = next((words for begin, words in _TOLD if told.startswith(begin)), told)
-    return vi, told
+    return in_vietnamese(told), told
 
 
 def both(words: Words) -> str:

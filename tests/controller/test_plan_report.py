@@ -42,7 +42,7 @@ def test_a_skipped_one_keeps_the_reason_that_the_node_gave():
     case = Case(item())
     case.play(SIX, "skipped", begin_s=None, reason="quiet hours")
     line = case.line()
-    assert (line.outcome, line.heard_ms, plan_words.reason(line.why)[0]) == ("skipped", 0, "ngoài giờ hoạt động")
+    assert (line.outcome, line.heard_ms, plan_words.reason(line.why)[0]) == ("skipped", 0, "ngoài giờ hoạt động của đài")
 
 
 def test_played_below_minus_60_dbfs_is_silent_and_no_minute_on_air():
@@ -222,5 +222,8 @@ def test_nothing_planned_and_nothing_played_is_an_empty_report():
 def test_every_outcome_and_reason_has_words_in_both_languages():
     words = {**plan_words.OUTCOMES, **plan_words.EXTRA_WHYS, **plan_words.CLOCKS}
     assert all(vi and en and vi != en for vi, en in words.values())
-    assert plan_words.reason("2 sessions a day are over") == ("đã hết số buổi trong ngày", "2 sessions a day are over")
+    assert plan_words.reason("the day's sessions are over: 2") == (
+        "đã đủ 2 buổi phát trong ngày",
+        "the day's sessions are over: 2",
+    )
     assert plan_words.both(plan_words.reason("lý do lạ")) == "lý do lạ"

@@ -164,7 +164,7 @@ def test_quiet_hours_half_inside_cuts_sessions_and_length_are_errors():
     told = found(world(rules(half_inside="refuse"), late))
     assert "half inside: its hours end at 21:00" in told["half-inside"]
     twice = programme(bulletin("sang", 6), bulletin("chieu", 17), bulletin("toi", 20))
-    assert "2 sessions a day are over" in found(world(rules(sessions_a_day=2), twice))["sessions"]
+    assert "the day's sessions are over: 2" in found(world(rules(sessions_a_day=2), twice))["sessions"]
     told = found(world(rules(session_max_min=15), programme(bulletin("dai", 6, minutes=20))))
     assert told == {"too-long": "“Dai” lasts 20:00, longer than a session of the station (15 min) (and 6 times more)."}
     told = found(world(rules(session_max_min=15), programme(bulletin("mot", 6, minutes=10), bulletin("hai", 6, 11, minutes=10))))

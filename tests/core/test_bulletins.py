@@ -177,7 +177,7 @@ def test_sessions_a_day_are_counted_also_over_a_power_cut():
     node.online()
     node.run_to(NOON + 1_800_000)
     assert node.story() == ["tin 12:00:00 played", "tin 12:04:00 played", "tin never skipped"]
-    assert node.controller.records[3].reason == "1 sessions a day are over"
+    assert node.controller.records[3].reason == "the day's sessions are over: 1"
 
 
 def test_the_minutes_of_a_session_cut_what_would_go_on_or_refuse_it_whole():

@@ -71,7 +71,7 @@ def test_a_pause_of_five_minutes_ends_a_session_and_a_shorter_one_does_not():
     aired = here.heard(Aired(), SIX_MS, SIX_MS + 10 * MINUTE_MS)
     in_time, too_late = SIX_MS + 10 * MINUTE_MS + SESSION_GAP_MS, SIX_MS + 10 * MINUTE_MS + SESSION_GAP_MS + 1
     assert here.admit(in_time, MINUTE_MS, aired).until_ms is not None
-    assert here.admit(too_late, MINUTE_MS, aired).why == "1 sessions a day are over"
+    assert here.admit(too_late, MINUTE_MS, aired).why == "the day's sessions are over: 1"
     assert here.admit(SIX_MS + DAY_MS, MINUTE_MS, aired).until_ms is not None
 
 
