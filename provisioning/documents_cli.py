@@ -5,10 +5,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from rich.markup import escape
 
-from protocol import keys
 from protocol.documents import ChainLink, Placement
 from protocol.errors import Malformed
 from protocol.messages import Sealed
@@ -19,9 +17,9 @@ from provisioning.checking import judge, load_trust, would_count
 from provisioning.enrol import check_node_id
 from provisioning.errors import InputRefused
 from provisioning.files import refuse_existing, write_whole
-from provisioning.keyfile import open_private
+from provisioning.hands import KEY_HELP, Hand, open_hands
 from provisioning.showing import lines_of
-from provisioning.terminal import ask, passphrase, print_json, print_lines, say, warn
+from provisioning.terminal import ask, print_json, print_lines, say, warn
 
 ROOT_EXAMPLE = """Example of root.toml (2 of 3 persons; the .pub files lie beside it):
 
@@ -65,7 +63,7 @@ OutOption = Annotated[Path, typer.Option(help="The draft to write, to be signed 
 TableArgument = Annotated[Path, typer.Argument(help="A TOML file as in the example above.")]
 AreasOption = Annotated[Path | None, typer.Option(help="areas.json of the controller, for area numbers.")]
 PaperArgument = Annotated[Path, typer.Argument(help="The draft or half-signed document; the signature is added in it.")]
-KeyOption = Annotated[list[Path], typer.Option("--key", help="A signer's key file (repeat for several persons).")]
+KeyOption = Annotated[list[str], typer.Option("--key", help=KEY_HELP)]
 SecretOption = Annotated[Path | None, typer.Option(help="Take the passphrase from this file's first line.")]
 RootOption = Annotated[Path, typer.Option("--root", help="The root in force.")]
 UnderOption = Annotated[list[Path] | None, typer.Option(help="Grants it stands on (repeat).")]
@@ -105,22 +103,18 @@ def _check_kind(paper: papers.Paper, kind: str) -> None:
         raise InputRefused(f"{paper.path} is a {paper.kind}, not a {kind}: sign it with `loa-provision {paper.kind} sign`")
 
 
-def _open_keys(paths: list[Path], secret_file: Path | None) -> list[Ed25519PrivateKey]:
-    return [open_private(path, passphrase(f"Passphrase of {path}", secret_file)) for path in paths]
-
-
-def _refuse_idle_keys(paper: papers.Paper, paths: list[Path], opened: list[Ed25519PrivateKey], trust: Trust | None) -> None:
+def _refuse_idle_keys(paper: papers.Paper, hands: tuple[Hand, ...], trust: Trust | None) -> None:
     """A signature that can count for nothing is a mistake: say whose. Raises InputRefused."""
-    for path, key in zip(paths, opened, strict=True):
-        if not would_count(paper, keys.sealer(key).public_key.keyid, trust):
+    for hand in hands:
+        if not would_count(paper, hand.keyid, trust):
             raise InputRefused(
-                f"the key in {path} ({keys.public_hex(key)[:16]}…) has no part in this {paper.kind} under authority "
+                f"the key in {hand.where} ({hand.public[:16]}…) has no part in this {paper.kind} under authority "
                 f"{paper.payload.authority!r}: its signature would count for nothing; check key, root and --under"
             )
 
 
 def _sign(
-    file: Path, kind: str, *, key: list[Path], secret: Path | None, trust: Trust | None, how: tuple[bool, bool, bool]
+    file: Path, kind: str, *, key: list[str], secret: Path | None, trust: Trust | None, how: tuple[bool, bool, bool]
 ) -> None:
     """Show, ask, sign in place, and say what is still missing. `how` is (yes, dry_run, as_json)."""
     yes, dry_run, as_json = how
@@ -128,9 +122,9 @@ def _sign(
     _check_kind(paper, kind)
     if not as_json:
         print_lines(lines_of(paper))
-    opened = _open_keys(key, secret)
-    _refuse_idle_keys(paper, key, opened, trust)
-    raw = papers.signed(paper, opened)
+    hands = open_hands(key, secret)
+    _refuse_idle_keys(paper, hands, trust)
+    raw = papers.signed(paper, hands)
     if not dry_run:
         ask(f"Sign this {kind}?", yes=yes)
         write_whole(file, raw + b"\n")
