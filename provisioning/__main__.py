@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from protocol.keys import new_key, public_hex
-from provisioning import keyfile, making, papers, showing
+from provisioning import keyfile, making, next_cli, papers, resigning, showing
+from provisioning.ceremony_cli import keys
 from provisioning.checking import judge, load_trust
 from provisioning.documents_cli import grant, placement, root
 from provisioning.files import refuse_existing
@@ -23,11 +24,12 @@ app = typer.Typer(
 )
 key = typer.Typer(no_args_is_help=True, help="A person's key: an encrypted file that never leaves its owner.")
 app.add_typer(key, name="key")
+app.add_typer(keys, name="keys")
 app.add_typer(root, name="root")
 app.add_typer(grant, name="grant")
 app.add_typer(placement, name="placement")
+assert next_cli  # noqa: S101  it adds `next` to root and grant
 
-TOKEN_HELP = "On this token instead: pkcs11:token=LABEL[;object=NAME]?module-path=FILE.so"
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")]
 
 
@@ -36,7 +38,9 @@ def key_new(
     person: Annotated[str, typer.Option(help="Short id of the person: small letters, digits, '-', as in the grant.")],
     name: Annotated[str, typer.Option(help="Full name and office, as others shall read it.")],
     out: Annotated[Path, typer.Option(help="The key file to write; F.pub is written beside it.")],
-    on_token: Annotated[str | None, typer.Option("--token", help=TOKEN_HELP)] = None,
+    on_token: Annotated[
+        str | None, typer.Option("--token", help="On this token instead: pkcs11:token=LABEL?module-path=FILE.so")
+    ] = None,
     passphrase_file: Annotated[Path | None, typer.Option(help="Take the passphrase from this file's first line.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, write nothing.")] = False,
     as_json: JsonOption = False,
@@ -67,6 +71,9 @@ def key_show(file: Annotated[Path, typer.Argument(help="A .pub file.")], as_json
         print_json(public)
         return
     print_lines([("person", public.person), ("name", public.name), ("public", public.public)])
+
+
+app.command("resign", epilog=resigning.EPILOG)(resigning.resign)
 
 
 @app.command("show", epilog="loa-provision show grant-24076.json --root root.json --pin 3f0c... --under grant-52.json")

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from protocol.documents import ChainLink, Placement
+from protocol.documents import ChainLink, Placement, Root
 from protocol.errors import Malformed
 from protocol.messages import Sealed
 from protocol.trust import Trust
@@ -19,6 +19,7 @@ from provisioning.errors import InputRefused
 from provisioning.files import refuse_existing, write_whole
 from provisioning.hands import KEY_HELP, Hand, open_hands
 from provisioning.showing import lines_of
+from provisioning.succession import check_step
 from provisioning.terminal import ask, print_json, print_lines, say, warn
 
 ROOT_EXAMPLE = """Example of root.toml (2 of 3 persons; the .pub files lie beside it):
@@ -69,11 +70,12 @@ RootOption = Annotated[Path, typer.Option("--root", help="The root in force.")]
 UnderOption = Annotated[list[Path] | None, typer.Option(help="Grants it stands on (repeat).")]
 
 
-def _now_ms() -> int:
+def now_ms() -> int:
+    """UTC milliseconds by this computer's clock."""
     return time.time_ns() // 1_000_000
 
 
-def _draft(payload: Sealed, out: Path, *, kind: str, dry_run: bool, as_json: bool) -> None:
+def draft(payload: Sealed, out: Path, *, kind: str, dry_run: bool, as_json: bool, old: Path | None = None) -> None:
     """Write a draft and show it."""
     refuse_existing(out, "file")
     if not dry_run:
@@ -86,7 +88,7 @@ def _draft(payload: Sealed, out: Path, *, kind: str, dry_run: bool, as_json: boo
     if dry_run:
         say("Nothing was written (--dry-run).")
     else:
-        root = "" if kind == "root" else " --root root.json"
+        root = f" --old {old}" if old is not None else "" if kind == "root" else " --root root.json"
         say(f"Wrote the draft {out}. Next, each signer: loa-provision {kind} sign {out}{root} --key SIGNER.key")
 
 
@@ -171,11 +173,20 @@ def root_new(
     before = papers.read_paper(old) if old else None
     if before is not None:
         _check_kind(before, "root")
-    made = tables.root_from(table, now_ms=_now_ms(), numbers=tables.read_numbers(areas), old=before)
+    made = tables.root_from(table, now_ms=now_ms(), numbers=tables.read_numbers(areas), old=before)
+    if before is not None:
+        _check_step(before, made)
     for name in ("root", "delegate"):
         if getattr(made.body, name).threshold == 1:
             warn(f"Role {name!r} needs only one person: one stolen key is enough to take everything over.")
-    _draft(made, out, kind="root", dry_run=dry_run, as_json=as_json)
+    draft(made, out, kind="root", dry_run=dry_run, as_json=as_json, old=old)
+
+
+def _check_step(before: papers.Paper, made: Root) -> None:
+    try:
+        check_step(before.payload, made)  # type: ignore[arg-type]  # its kind was looked at
+    except Malformed as error:
+        raise InputRefused(f"nobody could sign this as the next of {before.path}: {error}") from error
 
 
 @root.command("sign", epilog="loa-provision root sign root.json --key a.key   (then b, on the same file)")
@@ -208,8 +219,8 @@ def grant_new(
 ) -> None:
     """Write the draft of a grant from a TOML file."""
     before = papers.read_paper(old) if old else None
-    made = tables.grant_from(table, now_ms=_now_ms(), numbers=tables.read_numbers(areas), old=before)
-    _draft(made, out, kind="grant", dry_run=dry_run, as_json=as_json)
+    made = tables.grant_from(table, now_ms=now_ms(), numbers=tables.read_numbers(areas), old=before)
+    draft(made, out, kind="grant", dry_run=dry_run, as_json=as_json)
 
 
 @grant.command("sign", epilog="loa-provision grant sign grant.json --root root.json --key a.key   (then b, on the same file)")
@@ -253,14 +264,14 @@ def placement_new(
         made: Placement = build_placement(
             chain=chain,
             report_key=report_key,
-            now_ms=_now_ms(),
+            now_ms=now_ms(),
             station=station,
             neighbours=tuple(neighbour or ()),
             authority=authority,
         )
     except (Malformed, ValueError) as error:
         raise InputRefused(f"no placement of {tidy}: {error}") from error
-    _draft(made, out, kind="placement", dry_run=dry_run, as_json=as_json)
+    draft(made, out, kind="placement", dry_run=dry_run, as_json=as_json)
 
 
 @placement.command("sign", epilog="loa-provision placement sign p.json --root root.json --key a.key")

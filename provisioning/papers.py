@@ -85,6 +85,11 @@ def _sealed(path: Path, content: bytes) -> Paper:
     )
 
 
+def paper_of(path: Path, raw: bytes) -> Paper:
+    """Sealed bytes as the paper that they will be in this file. Raises InputRefused."""
+    return _sealed(path, raw)
+
+
 def unwrapped(raw: bytes, shape: type[Shape]) -> Shape:
     """What stands in sealed bytes from a source that verified them already. Raises InputRefused."""
     try:
