@@ -94,7 +94,7 @@ def take(turn: Turn, event: Arrived) -> None:
 
 def _refuse(turn: Turn, event: Arrived, code: str, text: str, *, signed: bool) -> None:
     """Count it and tell it. Only an order that somebody trusted signed is named as that order: no forgery may speak for it."""
-    turn.tell(Acknowledge(event.ref))
+    turn.tell(Acknowledge(event.ref, f"{code}: {text}"))
     if event.ref == FROM_CARD:
         return
     try:
