@@ -57,6 +57,9 @@ def resign(
     root_file: Annotated[Path | None, typer.Option("--root", help="The root in force.")] = None,
     under: Annotated[list[Path] | None, typer.Option(help="Grants they stand on (repeat).")] = None,
     out: Annotated[Path | None, typer.Option(help="The folder for what is signed anew.")] = None,
+    prev: Annotated[
+        str | None, typer.Option(help="What stands there now (a digest, or none), if theirs has fallen already.")
+    ] = None,
     passphrase_file: Annotated[Path | None, typer.Option(help="Take the passphrase from this file's first line.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before signing.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be signed anew, write nothing.")] = False,
@@ -76,7 +79,11 @@ def resign(
         return
     if root_file is None or out is None:
         raise InputRefused("to sign anew, name the root in force with --root and a folder with --out")
-    _again(hers, key, root_file, under or [], out, secret=passphrase_file, how=(yes, dry_run, as_json))
+    _again(hers, key, root_file, under or [], out, secret=passphrase_file, prev=prev, how=(yes, dry_run, as_json))
+
+
+def _prev(given: str | None, old: Paper) -> str | None:
+    return old.digest if given is None else None if given == "none" else given
 
 
 def _again(
@@ -87,6 +94,7 @@ def _again(
     out: Path,
     *,
     secret: Path | None,
+    prev: str | None,
     how: tuple[bool, bool, bool],
 ) -> None:
     yes, dry_run, as_json = how
@@ -96,7 +104,7 @@ def _again(
     made = []
     for old in hers:
         assert isinstance(old.payload, Document)  # noqa: S101  _newest kept nothing else
-        fresh = structs.replace(old.payload, seq=next_seq(now_ms, old.payload.seq), prev=old.digest)
+        fresh = structs.replace(old.payload, seq=next_seq(now_ms, old.payload.seq), prev=_prev(prev, old))
         draft = papers.Paper(path=out / old.path.name, payload=fresh, kind=old.kind, digest="", raw=None)
         raw = papers.signed(draft, hands)
         path = out / old.path.name

@@ -58,6 +58,8 @@ def _root(body: RootBody) -> list[Line]:
     lines = [("version", str(body.version)), *_people(body)]
     for name in ("root", "delegate", "placement", "release", "time"):
         lines += _role(name, getattr(body, name))
+    if body.floor_reset_ms is not None:
+        lines.append(("lowers the floor", f"every node's time floor goes to {moment(body.floor_reset_ms)}"))
     return lines
 
 
