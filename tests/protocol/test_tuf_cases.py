@@ -100,6 +100,10 @@ ROTATIONS = {
         [("a b c d e", 3, "a b c"), ("a b c f g", 3, "a b c"), ("c f g h i", 3, "c f g"), ("f g h i j", 3, "f g h")],
         "fresh",
     ),
+    "all five, in two steps, the longest that four signatures allow": (
+        [("a b c d e", 3, "a b c"), ("d e f g h", 3, "c d e f"), ("f g h i j", 3, "f g h")],
+        "fresh",
+    ),
     "threshold up": ([("a b c", 1, "a"), ("a b c", 2, "a b")], "fresh"),
     "threshold down": ([("a b c", 2, "a b"), ("a b c", 1, "a b"), ("a b c", 1, "a")], "fresh"),
     "threshold up with a new key": ([("a", 1, "a"), ("a b", 2, "a b")], "fresh"),
