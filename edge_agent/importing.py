@@ -1,19 +1,30 @@
-"""`loa-agent import DIR`: hands a folder of sealed documents to the agent, running or not, and says what came of it."""
+"""`loa-agent import DIR` (or `--https`): hands sealed documents to the agent, running or not, and says what came of it."""
 
 import argparse
 import hashlib
+import http.client
 import os
+import secrets
 import sys
 import time
+from base64 import b64encode
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
-from edge_agent.config import ConfigWrong, load
+import msgspec
+
+from edge_agent.config import Config, ConfigWrong, load
+from edge_agent.drivers.broker import tls_context
 from edge_agent.drivers.stick import FOLDER, MOST_FILES, REFUSED
-from protocol.carrying import in_order
-from protocol.envelope import CAP_ANY_BYTES, peek
+from edge_agent.material import open_credentials, open_report_key
+from protocol.carrying import DOCUMENTS_SHA256, in_order
+from protocol.envelope import CAP_ANY_BYTES, peek, seal
+from protocol.reports import FetchStatement
 
 WAIT_S: Final = 30.0
+HTTPS_S: Final = 60.0
+HTTPS_BYTES: Final = 1 << 24
 LOOK_EVERY_S: Final = 0.2
 SETTLED: Final = ("superseded", "not-mine")
 """Refusals that are no trouble: a newer one is held, or it is another node's."""
@@ -41,6 +52,44 @@ def read(folder: Path) -> list[bytes]:
     if not raws:
         raise ImportRefused(f"{folder} holds no sealed documents: write them with `loa export`")
     return in_order(raws)
+
+
+def fetch(config: Config) -> list[bytes]:
+    """All that the controller has for this node, over HTTPS: where the broker's port is closed. Raises ImportRefused."""
+    node, now_ms = config.identity.node, time.time_ns() // 1_000_000
+    statement = FetchStatement(
+        authority="placement",
+        area=node,
+        area_no=0,
+        seq=now_ms,
+        purpose="routine",
+        node=node,
+        boot_count=0,
+        clock_state="unknown",
+        at_ms=now_ms,
+        sha256=DOCUMENTS_SHA256,
+        nonce=secrets.token_hex(8),
+    )
+    url = urlsplit(config.controller.media_url)
+    context = tls_context(open_credentials(config), check_dates=False)  # nobody here knows whether the clock is good
+    headers = {"authorization": "Loa " + b64encode(seal(statement, [open_report_key(config)])).decode()}
+    connection = http.client.HTTPSConnection(url.hostname or "", url.port, timeout=HTTPS_S, context=context)
+    try:
+        connection.request("GET", "/documents", headers=headers)
+        reply = connection.getresponse()
+        body = reply.read(HTTPS_BYTES)
+    except (OSError, http.client.HTTPException) as error:
+        raise ImportRefused(
+            f"{config.controller.media_url} gives nothing ({error}): is serve reachable? Else use a stick"
+        ) from error
+    finally:
+        connection.close()
+    if reply.status != http.client.OK:
+        raise ImportRefused(f"{config.controller.media_url} refused ({reply.status}): {body[:300].decode(errors='replace')}")
+    try:
+        return in_order(text.encode() for text in msgspec.json.decode(body, type=list[str]))
+    except (msgspec.MsgspecError, UnicodeError) as error:
+        raise ImportRefused(f"{config.controller.media_url} answered what is no list of documents ({error})") from error
 
 
 def lay(raws: list[bytes], state: Path) -> list[Path]:
@@ -92,13 +141,16 @@ def peek_name(path: Path, note: Path) -> str:
 def main(words: list[str]) -> int:
     """Run the command; status 0: all judged, 1: something refused or nothing handed in, 3: the agent did not answer."""
     parser = argparse.ArgumentParser(prog="loa-agent import", description=__doc__)
-    parser.add_argument("folder", type=Path, help="a folder of sealed documents, as `loa export` writes on a stick")
+    parser.add_argument("folder", type=Path, nargs="?", help="a folder of sealed documents, as `loa export` writes on a stick")
+    parser.add_argument("--https", action="store_true", help="take them from the controller over HTTPS instead")
     parser.add_argument("--config", type=Path, required=True, help="the node's node.toml")
     parser.add_argument("--wait-s", type=float, default=WAIT_S, help="how long to wait for the agent's answer")
     args = parser.parse_args(words)
+    if (args.folder is None) != args.https:
+        parser.error("name a folder, or say --https")
     try:
         config = load(args.config)
-        raws = read(args.folder)
+        raws = fetch(config) if args.https else read(args.folder)
         paths = lay(raws, config.path(config.identity.state))
     except (ConfigWrong, ImportRefused, OSError) as error:
         print(f"loa-agent import: {error}", file=sys.stderr)  # noqa: T201

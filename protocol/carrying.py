@@ -1,5 +1,6 @@
 """Sealed documents in a folder (USB stick, HTTPS): in which order they can be taken in, and where each would have come."""
 
+import hashlib
 from collections.abc import Iterable
 from typing import Final
 
@@ -9,6 +10,8 @@ from protocol.envelope import payload_of
 from protocol.errors import ProtocolError
 from protocol.orders import ExerciseStart, ExerciseStop, Lift, Start, Stop
 
+DOCUMENTS_SHA256: Final = hashlib.sha256(b"loa documents").hexdigest()
+"""What a node's fetch statement names when it asks over HTTPS for all its documents instead of a file."""
 ORDER: Final = {"root": 0, "placement": 1, "grant": 2, "order": 3, "exercise": 3}
 
 

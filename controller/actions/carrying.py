@@ -1,9 +1,11 @@
-"""What is carried by hand to a node or to all nodes of an area: every root, and all that is in force for them."""
+"""What is carried to a node or to all nodes of an area by stick or HTTPS: every root, and all that is in force for them."""
 
+from controller.actions.media import NONCES_KEPT_MS, who_asks
 from controller.core.world import DUE_ORDER, Standing
 from controller.errors import Refused
 from controller.parts import Parts
-from controller.store import carrying
+from controller.store import carrying, media
+from protocol.carrying import DOCUMENTS_SHA256
 
 
 async def carried(parts: Parts, place: str) -> list[str]:
@@ -22,3 +24,13 @@ async def carried(parts: Parts, place: str) -> list[str]:
     for standing in sorted(found, key=lambda each: (DUE_ORDER[each.document.kind], each.document.area.count("."))):
         held.setdefault(standing.digest, standing)
     return [standing.raw.decode() for standing in held.values()]
+
+
+async def for_node(parts: Parts, statement: bytes) -> list[str]:
+    """The same for the node whose sealed statement asks for its documents. Raises Refused."""
+    fetch = who_asks(parts, statement, DOCUMENTS_SHA256)
+    now_ms = parts.now_ms()
+    fresh = await parts.database.run(lambda tx: media.use_nonce(tx, fetch.node, fetch.nonce, now_ms, NONCES_KEPT_MS))
+    if not fresh:
+        raise Refused("this permission to fetch was used before: sign a new one", code="nonce", status=401)
+    return await carried(parts, fetch.node)
