@@ -57,8 +57,11 @@ def _state(key: Key, change: Change) -> KeyState:
 
 
 def _still(persons: tuple[str, ...], name: str, keys: tuple[Key, ...], change: Change) -> tuple[str, ...]:
-    """Those of a role or power who still have a key, and those who come to it."""
-    able = {key.person for key in keys if key.state == "active"}
+    """Those of a role or power who have or had a key that was not stolen, and those who come to it.
+
+    A retired person stays named: what nodes hold by that key is in force only as long as the power still names its person.
+    """
+    able = {key.person for key in keys if key.state != "stolen"}
     joined = [come.person for come in change.comes if name in come.roles]
     return tuple(person for person in dict.fromkeys((*persons, *joined)) if person in able)
 
