@@ -12,7 +12,7 @@ import pytest
 
 from edge_agent.drivers.store.database import Database
 from protocol import keys
-from protocol.documents import Root
+from protocol.documents import Person, Role, Root
 from protocol.envelope import digest_of, payload_of, seal
 from tests.commune import AgentProcess, Commune, now_ms
 from tests.flows.conftest import FIRST
@@ -71,6 +71,34 @@ def test_a_node_that_missed_four_roots_takes_them_in_order_from_a_stick_without_
     (root,) = held(alone, node, "root")
     assert root.body.version == 5
     assert len(held(alone, node, "station")) == 1
+
+
+def test_the_same_stick_once_more_is_no_trouble_though_the_first_roots_signers_are_gone(alone, tmp_path):
+    node = alone.add_node(FIRST)
+    for name in ("new-chair", "new-deputy"):
+        alone.people[name] = keys.new_key()
+    before = payload_of(alone.root)
+    names = ("new-chair", "new-deputy")
+    role = Role(persons=names, threshold=2)
+    body = msgspec.structs.replace(
+        before.body,
+        version=2,
+        persons=tuple(Person(id=name, name=name) for name in names),
+        keys=tuple(alone.key_of(name) for name in names),
+        root=role,
+        delegate=role,
+        placement=role,
+    )
+    second = msgspec.structs.replace(before, body=body, seq=now_ms(), prev=alone.root_digest)
+    raw = seal(second, [alone.sealer(name) for name in ("chair", "deputy", *names)])
+    stick = write(tmp_path / "stick", [alone.root, raw])
+    with AgentProcess(alone.nodes[node]):
+        first, again = hand_in(alone, node, stick), hand_in(alone, node, stick)
+    assert (first.returncode, again.returncode) == (0, 0), first.stderr + again.stderr
+    assert "taken or held 2, not needed 0, refused 0, waiting 0" in first.stdout
+    assert "taken or held 1, not needed 1, refused 0, waiting 0" in again.stdout
+    (root,) = held(alone, node, "root")
+    assert root.body.version == 2
 
 
 def test_what_a_sleeping_node_was_given_is_taken_in_when_it_starts(alone, tmp_path):
