@@ -97,7 +97,7 @@ def take(turn: Turn, event: Arrived) -> None:
 
 
 def _is_passed(turn: Turn, raw: bytes) -> bool:
-    """A stick brings every root from the first on: those that this node has passed are by signers it no longer knows, no attack."""
+    """A stick brings every root from the first on; those that were passed are by signers unknown by now, and no attack."""
     root = turn.state.trust.root
     try:
         payload = payload_of(raw)
