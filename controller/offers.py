@@ -8,10 +8,12 @@ from typing import Final
 
 from controller.actions.reseal import reseal_without_clock
 from controller.core.fleet import NodeState
+from controller.core.world import Standing
 from controller.parts import Parts
 from controller.post import Post, Publisher
-from controller.reports import document_posts, lag_of, offer_posts
+from controller.reports import document_posts, lag_of, offer_posts, roots_since
 from controller.store import nodes, orders
+from controller.store.database import Transaction
 
 AT_ONCE: Final = 200
 IDLE_S: Final = 30.0
@@ -94,10 +96,17 @@ class Offers:
         due = self._lagging.due(now_ms)
         if not due:
             return []
-        states = await self._parts.database.read(nodes.all_states)
+        world = self._parts.world
+
+        def read(tx: Transaction) -> tuple[dict[str, NodeState], dict[str, list[Standing]]]:
+            states = nodes.all_states(tx)
+            return states, {node: roots_since(tx, world, states[node]) for node in due if node in states}
+
+        states, roots = await self._parts.database.read(read)
         posts: list[Post] = []
         for node in due:
-            posts.extend(self._documents_of(node, states.get(node), now_ms))
+            lag = self._documents_of(node, states.get(node), now_ms)
+            posts.extend([*document_posts(node, roots.get(node, []) if lag else []), *lag])
         return posts
 
     def _documents_of(self, node: str, state: NodeState | None, now_ms: int) -> list[Post]:

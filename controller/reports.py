@@ -13,9 +13,8 @@ from controller.core.orders import Offer
 from controller.core.world import Standing, World
 from controller.parts import Parts
 from controller.post import Post
-from controller.store import documents, nodes, notes, orders
+from controller.store import carrying, nodes, notes, orders
 from controller.store.database import Transaction
-from controller.store.world import standing_of
 from protocol import topics
 from protocol.envelope import unseal
 from protocol.errors import Malformed, ProtocolError
@@ -141,7 +140,7 @@ def _take_hello(tx: Transaction, world: World, hello: Hello, now_ms: int, effect
     for known in hello.incidents:
         result = OrderResult(incident=known.incident, order_seq=known.seq, result=known.result, at_ms=hello.at_ms)
         _note_result(tx, hello.node, result, now_ms, effects)
-    lag = [*_roots_since(tx, world, state), *lag_of(world, state, now_ms)]
+    lag = [*roots_since(tx, world, state), *lag_of(world, state, now_ms)]
     effects.lagging[hello.node] = bool(lag)
     effects.posts.extend(document_posts(hello.node, lag))
     effects.posts.extend(offer_posts(orders.offers_for(tx, hello.node, world, now_ms)))
@@ -178,18 +177,14 @@ def lag_of(world: World, state: NodeState, now_ms: int) -> list[Standing]:
     return [held for held in world.due(state.id, now_ms) if held.digest not in state.holds]
 
 
-def _roots_since(tx: Transaction, world: World, state: NodeState) -> list[Standing]:
-    """The roots between the one that a node holds and the newest: it takes them one version at a time."""
+def roots_since(tx: Transaction, world: World, state: NodeState) -> list[Standing]:
+    """The roots between the one that a node holds and the newest: it takes them one version at a time, whatever their dates."""
     newest = world.root_held()
     if newest is None or newest.digest in state.holds:
         return []
-    between: list[Standing] = []
-    for stored in documents.of_slot(tx, newest.slot):
-        if stored.digest in state.holds:
-            return between[::-1]
-        if stored.digest != newest.digest:
-            between.append(standing_of(stored.digest, stored.raw))
-    return []
+    chain = carrying.roots(tx, world)
+    held = max((number for number, root in enumerate(chain) if root.digest in state.holds), default=None)
+    return [] if held is None else [root for root in chain[held + 1 :] if root.digest != newest.digest]
 
 
 def document_posts(node: str, lag: Iterable[Standing]) -> list[Post]:

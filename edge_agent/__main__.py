@@ -17,6 +17,7 @@ from typing import Final
 
 from msgspec import structs
 
+from edge_agent import importing
 from edge_agent.config import Config, ConfigWrong, load
 from edge_agent.core.state import VERSION, State
 from edge_agent.desk import Desk, Parts
@@ -24,6 +25,7 @@ from edge_agent.drivers.broker import Broker, Credentials, tls_context
 from edge_agent.drivers.fetcher import Fetcher
 from edge_agent.drivers.player import PlayerDriver
 from edge_agent.drivers.speech import Speaker
+from edge_agent.drivers.stick import Stick
 from edge_agent.drivers.store import Store
 from edge_agent.drivers.system import Machine, notify
 from edge_agent.errors import DriverError, StoreFailed
@@ -120,6 +122,7 @@ class Agent:
             inputs=inputs_of(config),
         )
         self.machine = Machine(state_folder, emit)
+        self.stick = Stick(state_folder, node, emit)
         emit(Booted(self._with_pinned_root(memory)))
         for raw in self._card(memory):
             emit(Arrived(0, topics.topic("document", node=node), raw))
@@ -167,6 +170,7 @@ class Agent:
             broker=self.broker,
             player=self.player,
             fetcher=self.fetcher,
+            stick=self.stick,
             instant=self.clock.instant,
             alive=Watchdog(),
         )
@@ -179,6 +183,7 @@ class Agent:
             group.create_task(may_fail("fetcher", self.fetcher.run, emit), name="fetcher")
             group.create_task(may_fail("clock", self.clock.run, emit), name="clock")
             group.create_task(may_fail("machine", self.machine.run, emit), name="machine")
+            group.create_task(may_fail("stick", self.stick.run, emit), name="stick")
             notify("READY=1")
 
 
@@ -210,8 +215,12 @@ async def serve(config: Config, store_delay_s: float) -> None:
 
 
 def main() -> None:
-    """Start the agent; exit 78 with one sentence when the configuration is wrong."""
-    parser = argparse.ArgumentParser(prog="loa-agent", description=__doc__)
+    """Start the agent; exit 78 with one sentence when the configuration is wrong. `import` is a command of its own."""
+    if sys.argv[1:2] == ["import"]:
+        sys.exit(importing.main(sys.argv[2:]))
+    parser = argparse.ArgumentParser(
+        prog="loa-agent", description=__doc__, epilog="loa-agent import DIR --config node.toml: take in documents from a stick"
+    )
     parser.add_argument("--config", type=Path, required=True, help="the node's node.toml (made by `loa node add`)")
     parser.add_argument("--verbose", action="store_true", help="log what is decided, too")
     parser.add_argument("--store-delay-ms", type=float, default=0.0, help="bench: imitate a card that needs this long to sync")

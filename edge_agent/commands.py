@@ -70,9 +70,10 @@ class RecallRecords(Struct, frozen=True):
 
 
 class Acknowledge(Struct, frozen=True):
-    """PUBACK: what came is on the disk."""
+    """PUBACK: what came is on the disk, or (`why_not`: code and reason) was refused. A negative ref came on a stick."""
 
     ref: int
+    why_not: str = ""
 
 
 class Subscribe(Struct, frozen=True):

@@ -42,6 +42,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     broker: ports.Broker
     player: ports.Player
     fetcher: ports.Fetcher
+    stick: ports.Stick
     instant: Callable[[], Instant]
     alive: Callable[[], None]
 
@@ -95,8 +96,8 @@ class Desk:
                 parts.store.save(command)
             case RecallRecords(after):
                 parts.store.recall(after)
-            case Acknowledge(ref):
-                parts.broker.acknowledge(ref)
+            case Acknowledge(ref, why_not):
+                self._acknowledge(parts, ref, why_not)
             case Subscribe(filters):
                 parts.broker.subscribe(filters)
             case Publish(message):
@@ -109,6 +110,13 @@ class Desk:
                 parts.fetcher.hold(held=hold)
             case _:
                 assert_never(command)
+
+    @staticmethod
+    def _acknowledge(parts: Parts, ref: int, why_not: str) -> None:
+        if ref < 0:
+            parts.stick.acknowledge(ref, why_not)
+        else:
+            parts.broker.acknowledge(ref)
 
     def _publish(self, parts: Parts, message: Hello | Receipt | Health) -> None:
         match message:

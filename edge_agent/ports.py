@@ -93,3 +93,10 @@ class Fetcher(Protocol):
 
     def hold(self, *, held: bool) -> None:
         """Leave the link to an order, or go on."""
+
+
+class Stick(Protocol):
+    """Documents that came by hand."""
+
+    def acknowledge(self, ref: int, why_not: str) -> None:
+        """What came under this ref is on the disk, or was refused."""

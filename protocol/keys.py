@@ -3,7 +3,6 @@
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
     Encoding,
     NoEncryption,
     PrivateFormat,
@@ -12,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from securesystemslib.signer import CryptoSigner
 
+from protocol import pkcs8
 from protocol.errors import Malformed
 
 
@@ -32,15 +32,16 @@ def public_hex(key: Ed25519PrivateKey) -> str:
 
 
 def to_pem(key: Ed25519PrivateKey, passphrase: str | None) -> bytes:
-    """PKCS#8 PEM; encrypted unless `passphrase` is None (a service's or node's key, kept by file rights). Raises Malformed."""
+    """PKCS#8 PEM; encrypted (scrypt) unless `passphrase` is None (a key kept by file rights). Raises Malformed."""
     if passphrase == "":
         raise Malformed("an empty passphrase protects nothing: give one, or None for a key kept by file rights")
-    encryption = NoEncryption() if passphrase is None else BestAvailableEncryption(passphrase.encode())
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
+    if passphrase is None:
+        return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return pkcs8.encrypt(key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()), passphrase.encode())
 
 
 def from_pem(pem: bytes, passphrase: str | None) -> Ed25519PrivateKey:
-    """Open a key file. Raises KeyUnreadable with what is wrong."""
+    """Open a key file, also an older one under PBKDF2. Raises KeyUnreadable with what is wrong."""
     try:
         key = load_pem_private_key(pem, None if passphrase is None else passphrase.encode())
     except TypeError as error:

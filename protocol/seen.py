@@ -91,6 +91,10 @@ class Seen(Struct, frozen=True):
         """The same memory with this document in force."""
         return structs.replace(self, documents={**self.documents, slot: mark})
 
+    def without_document(self, slot: Slot) -> "Seen":
+        """The same memory with nothing in this slot: what stood there ended with its signers' powers."""
+        return structs.replace(self, documents={other: mark for other, mark in self.documents.items() if other != slot})
+
     def with_order(self, mark: OrderMark) -> "Seen":
         """The same memory with this order in it; beyond 256 of a key its oldest are forgotten, and older ones never again new."""
         orders = {**self.orders, mark.identity: mark}

@@ -6,13 +6,14 @@ from typing import Annotated
 
 import typer
 
-from protocol.keys import new_key
-from provisioning import keyfile, papers, showing
+from protocol.keys import new_key, public_hex
+from provisioning import keyfile, making, next_cli, papers, resigning, showing
+from provisioning.ceremony_cli import keys
 from provisioning.checking import judge, load_trust
 from provisioning.documents_cli import grant, placement, root
 from provisioning.files import refuse_existing
 from provisioning.showing import lines_of
-from provisioning.terminal import passphrase, print_json, print_lines, run, say, warn
+from provisioning.terminal import print_json, print_lines, run, say, warn
 
 app = typer.Typer(
     name="loa-provision",
@@ -23,9 +24,11 @@ app = typer.Typer(
 )
 key = typer.Typer(no_args_is_help=True, help="A person's key: an encrypted file that never leaves its owner.")
 app.add_typer(key, name="key")
+app.add_typer(keys, name="keys")
 app.add_typer(root, name="root")
 app.add_typer(grant, name="grant")
 app.add_typer(placement, name="placement")
+assert next_cli  # noqa: S101  it adds `next` to root and grant
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")]
 
@@ -35,23 +38,28 @@ def key_new(
     person: Annotated[str, typer.Option(help="Short id of the person: small letters, digits, '-', as in the grant.")],
     name: Annotated[str, typer.Option(help="Full name and office, as others shall read it.")],
     out: Annotated[Path, typer.Option(help="The key file to write; F.pub is written beside it.")],
+    on_token: Annotated[
+        str | None, typer.Option("--token", help="On this token instead: pkcs11:token=LABEL?module-path=FILE.so")
+    ] = None,
     passphrase_file: Annotated[Path | None, typer.Option(help="Take the passphrase from this file's first line.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, write nothing.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Make a person's key. The passphrase is asked twice; F.pub (no secret) goes to those who write the grant."""
     if dry_run:
-        public = keyfile.describe(out, person=person, name=name, key=new_key())
+        public = keyfile.describe(out, person=person, name=name, public=public_hex(new_key()))
         for path in (out, keyfile.public_path(out)):
             refuse_existing(path, "file")
         say(f"Would write {out} and {keyfile.public_path(out)} for {public.person} ({public.name}). Nothing was written.")
         return
-    secret = passphrase(f"New passphrase for {out}", passphrase_file, new=True)
-    public = keyfile.write_new(out, person=person, name=name, passphrase=secret)
+    public = making.make(out, person=person, name=name, on_token=on_token, secret_file=passphrase_file)
     if as_json:
-        print_json({"key": str(out), "public_file": str(keyfile.public_path(out)), "public": public})
+        print_json({"key": on_token or str(out), "public_file": str(keyfile.public_path(out)), "public": public})
         return
-    say(f"Wrote {out} (secret, keep it off every server) and {keyfile.public_path(out)} (give this one away).")
+    if on_token is None:
+        say(f"Wrote {out} (secret, keep it off every server) and {keyfile.public_path(out)} (give this one away).")
+    else:
+        say(f"Made a key on {on_token}, which never leaves it, and wrote {keyfile.public_path(out)} (give this one away).")
     print_lines([("person", public.person), ("name", public.name), ("public", public.public)])
 
 
@@ -63,6 +71,9 @@ def key_show(file: Annotated[Path, typer.Argument(help="A .pub file.")], as_json
         print_json(public)
         return
     print_lines([("person", public.person), ("name", public.name), ("public", public.public)])
+
+
+app.command("resign", epilog=resigning.EPILOG)(resigning.resign)
 
 
 @app.command("show", epilog="loa-provision show grant-24076.json --root root.json --pin 3f0c... --under grant-52.json")

@@ -18,6 +18,7 @@ from protocol.documents import (
     Root,
     RootBody,
 )
+from protocol.envelope import MAX_SIGNATURES
 from protocol.errors import Malformed
 from protocol.trust import check_keys
 from protocol.units import MAX_MS, AreaLevel, BulletinClass
@@ -70,6 +71,8 @@ def _reachable(what: str, persons: Iterable[str], threshold: int, all_persons: I
     able = {key.person for key in keys if key.state == "active"} & set(asked)
     if len(able) < threshold:
         raise Malformed(f"{what} asks for {threshold} persons, but only {len(able)} of those named have an active key")
+    if threshold > MAX_SIGNATURES:
+        raise Malformed(f"{what} asks for {threshold} persons, but a document carries at most {MAX_SIGNATURES} signatures")
 
 
 def build_root(

@@ -5,11 +5,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from rich.markup import escape
 
-from protocol import keys
-from protocol.documents import ChainLink, Placement
+from protocol.documents import ChainLink, Placement, Root
 from protocol.errors import Malformed
 from protocol.messages import Sealed
 from protocol.trust import Trust
@@ -19,9 +17,10 @@ from provisioning.checking import judge, load_trust, would_count
 from provisioning.enrol import check_node_id
 from provisioning.errors import InputRefused
 from provisioning.files import refuse_existing, write_whole
-from provisioning.keyfile import open_private
+from provisioning.hands import KEY_HELP, Hand, open_hands
 from provisioning.showing import lines_of
-from provisioning.terminal import ask, passphrase, print_json, print_lines, say, warn
+from provisioning.succession import check_step
+from provisioning.terminal import ask, print_json, print_lines, say, warn
 
 ROOT_EXAMPLE = """Example of root.toml (2 of 3 persons; the .pub files lie beside it):
 
@@ -65,17 +64,18 @@ OutOption = Annotated[Path, typer.Option(help="The draft to write, to be signed 
 TableArgument = Annotated[Path, typer.Argument(help="A TOML file as in the example above.")]
 AreasOption = Annotated[Path | None, typer.Option(help="areas.json of the controller, for area numbers.")]
 PaperArgument = Annotated[Path, typer.Argument(help="The draft or half-signed document; the signature is added in it.")]
-KeyOption = Annotated[list[Path], typer.Option("--key", help="A signer's key file (repeat for several persons).")]
+KeyOption = Annotated[list[str], typer.Option("--key", help=KEY_HELP)]
 SecretOption = Annotated[Path | None, typer.Option(help="Take the passphrase from this file's first line.")]
 RootOption = Annotated[Path, typer.Option("--root", help="The root in force.")]
 UnderOption = Annotated[list[Path] | None, typer.Option(help="Grants it stands on (repeat).")]
 
 
-def _now_ms() -> int:
+def now_ms() -> int:
+    """UTC milliseconds by this computer's clock."""
     return time.time_ns() // 1_000_000
 
 
-def _draft(payload: Sealed, out: Path, *, kind: str, dry_run: bool, as_json: bool) -> None:
+def draft(payload: Sealed, out: Path, *, kind: str, dry_run: bool, as_json: bool, old: Path | None = None) -> None:
     """Write a draft and show it."""
     refuse_existing(out, "file")
     if not dry_run:
@@ -88,7 +88,7 @@ def _draft(payload: Sealed, out: Path, *, kind: str, dry_run: bool, as_json: boo
     if dry_run:
         say("Nothing was written (--dry-run).")
     else:
-        root = "" if kind == "root" else " --root root.json"
+        root = f" --old {old}" if old is not None else "" if kind == "root" else " --root root.json"
         say(f"Wrote the draft {out}. Next, each signer: loa-provision {kind} sign {out}{root} --key SIGNER.key")
 
 
@@ -105,22 +105,18 @@ def _check_kind(paper: papers.Paper, kind: str) -> None:
         raise InputRefused(f"{paper.path} is a {paper.kind}, not a {kind}: sign it with `loa-provision {paper.kind} sign`")
 
 
-def _open_keys(paths: list[Path], secret_file: Path | None) -> list[Ed25519PrivateKey]:
-    return [open_private(path, passphrase(f"Passphrase of {path}", secret_file)) for path in paths]
-
-
-def _refuse_idle_keys(paper: papers.Paper, paths: list[Path], opened: list[Ed25519PrivateKey], trust: Trust | None) -> None:
+def _refuse_idle_keys(paper: papers.Paper, hands: tuple[Hand, ...], trust: Trust | None) -> None:
     """A signature that can count for nothing is a mistake: say whose. Raises InputRefused."""
-    for path, key in zip(paths, opened, strict=True):
-        if not would_count(paper, keys.sealer(key).public_key.keyid, trust):
+    for hand in hands:
+        if not would_count(paper, hand.keyid, trust):
             raise InputRefused(
-                f"the key in {path} ({keys.public_hex(key)[:16]}…) has no part in this {paper.kind} under authority "
+                f"the key in {hand.where} ({hand.public[:16]}…) has no part in this {paper.kind} under authority "
                 f"{paper.payload.authority!r}: its signature would count for nothing; check key, root and --under"
             )
 
 
 def _sign(
-    file: Path, kind: str, *, key: list[Path], secret: Path | None, trust: Trust | None, how: tuple[bool, bool, bool]
+    file: Path, kind: str, *, key: list[str], secret: Path | None, trust: Trust | None, how: tuple[bool, bool, bool]
 ) -> None:
     """Show, ask, sign in place, and say what is still missing. `how` is (yes, dry_run, as_json)."""
     yes, dry_run, as_json = how
@@ -128,9 +124,9 @@ def _sign(
     _check_kind(paper, kind)
     if not as_json:
         print_lines(lines_of(paper))
-    opened = _open_keys(key, secret)
-    _refuse_idle_keys(paper, key, opened, trust)
-    raw = papers.signed(paper, opened)
+    hands = open_hands(key, secret)
+    _refuse_idle_keys(paper, hands, trust)
+    raw = papers.signed(paper, hands)
     if not dry_run:
         ask(f"Sign this {kind}?", yes=yes)
         write_whole(file, raw + b"\n")
@@ -177,11 +173,20 @@ def root_new(
     before = papers.read_paper(old) if old else None
     if before is not None:
         _check_kind(before, "root")
-    made = tables.root_from(table, now_ms=_now_ms(), numbers=tables.read_numbers(areas), old=before)
+    made = tables.root_from(table, now_ms=now_ms(), numbers=tables.read_numbers(areas), old=before)
+    if before is not None:
+        _check_step(before, made)
     for name in ("root", "delegate"):
         if getattr(made.body, name).threshold == 1:
             warn(f"Role {name!r} needs only one person: one stolen key is enough to take everything over.")
-    _draft(made, out, kind="root", dry_run=dry_run, as_json=as_json)
+    draft(made, out, kind="root", dry_run=dry_run, as_json=as_json, old=old)
+
+
+def _check_step(before: papers.Paper, made: Root) -> None:
+    try:
+        check_step(before.payload, made)  # type: ignore[arg-type]  # its kind was looked at
+    except Malformed as error:
+        raise InputRefused(f"nobody could sign this as the next of {before.path}: {error}") from error
 
 
 @root.command("sign", epilog="loa-provision root sign root.json --key a.key   (then b, on the same file)")
@@ -214,8 +219,8 @@ def grant_new(
 ) -> None:
     """Write the draft of a grant from a TOML file."""
     before = papers.read_paper(old) if old else None
-    made = tables.grant_from(table, now_ms=_now_ms(), numbers=tables.read_numbers(areas), old=before)
-    _draft(made, out, kind="grant", dry_run=dry_run, as_json=as_json)
+    made = tables.grant_from(table, now_ms=now_ms(), numbers=tables.read_numbers(areas), old=before)
+    draft(made, out, kind="grant", dry_run=dry_run, as_json=as_json)
 
 
 @grant.command("sign", epilog="loa-provision grant sign grant.json --root root.json --key a.key   (then b, on the same file)")
@@ -259,14 +264,14 @@ def placement_new(
         made: Placement = build_placement(
             chain=chain,
             report_key=report_key,
-            now_ms=_now_ms(),
+            now_ms=now_ms(),
             station=station,
             neighbours=tuple(neighbour or ()),
             authority=authority,
         )
     except (Malformed, ValueError) as error:
         raise InputRefused(f"no placement of {tidy}: {error}") from error
-    _draft(made, out, kind="placement", dry_run=dry_run, as_json=as_json)
+    draft(made, out, kind="placement", dry_run=dry_run, as_json=as_json)
 
 
 @placement.command("sign", epilog="loa-provision placement sign p.json --root root.json --key a.key")

@@ -46,10 +46,10 @@ def read_passphrase(path: Path) -> str:
     return text
 
 
-def describe(private: Path, *, person: str, name: str, key: Ed25519PrivateKey) -> PublicFile:
+def describe(private: Path, *, person: str, name: str, public: str) -> PublicFile:
     """The public file of a new key. Raises InputRefused for a person id or name out of its limits."""
     try:
-        return msgspec.convert({"person": person, "name": name, "public": keys.public_hex(key)}, PublicFile)
+        return msgspec.convert({"person": person, "name": name, "public": public}, PublicFile)
     except msgspec.ValidationError as error:
         raise InputRefused(
             f"{private}: the person's id is small letters, digits, '.', '_', '-' (as 'nguyen-van-a'), "
@@ -60,12 +60,17 @@ def describe(private: Path, *, person: str, name: str, key: Ed25519PrivateKey) -
 def write_new(private: Path, *, person: str, name: str, passphrase: str) -> PublicFile:
     """Make a key: F.key (encrypted, 0600) and F.pub. Raises InputRefused, and then neither file is there."""
     key = keys.new_key()
-    public = describe(private, person=person, name=name, key=key)
+    public = describe(private, person=person, name=name, public=keys.public_hex(key))
     refuse_existing(private, "key file")
     refuse_existing(public_path(private), "public file")
     write_whole(private, keys.to_pem(key, check_passphrase(passphrase)), mode=PRIVATE_MODE, new=True)
-    write_whole(public_path(private), msgspec.json.format(msgspec.json.encode(public)) + b"\n", new=True)
+    write_public(public_path(private), public)
     return public
+
+
+def write_public(path: Path, public: PublicFile) -> None:
+    """Write F.pub. Raises InputRefused when it is there already."""
+    write_whole(path, msgspec.json.format(msgspec.json.encode(public)) + b"\n", new=True)
 
 
 def read_public(path: Path) -> PublicFile:

@@ -5,16 +5,15 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 import msgspec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec import Struct
 
-from protocol import keys
 from protocol.documents import Root
 from protocol.envelope import add_signature, digest_of, open_pinned_root, seal
 from protocol.errors import ProtocolError
 from protocol.messages import KIND_OF_TYPE, TYPES, Sealed
 from provisioning.errors import InputRefused
 from provisioning.files import read_bytes, write_whole
+from provisioning.hands import Hand
 
 MAX_BYTES: Final = 1 << 20
 Shape = TypeVar("Shape")
@@ -86,6 +85,11 @@ def _sealed(path: Path, content: bytes) -> Paper:
     )
 
 
+def paper_of(path: Path, raw: bytes) -> Paper:
+    """Sealed bytes as the paper that they will be in this file. Raises InputRefused."""
+    return _sealed(path, raw)
+
+
 def unwrapped(raw: bytes, shape: type[Shape]) -> Shape:
     """What stands in sealed bytes from a source that verified them already. Raises InputRefused."""
     try:
@@ -105,17 +109,16 @@ def write_draft(path: Path, payload: Sealed, *, new: bool = True) -> None:
     write_whole(path, msgspec.json.format(msgspec.json.encode(draft)) + b"\n", new=new)
 
 
-def signed(paper: Paper, signing_keys: Iterable[Ed25519PrivateKey]) -> bytes:
+def signed(paper: Paper, hands: Iterable[Hand]) -> bytes:
     """The bytes of a paper with these signatures added. Raises InputRefused for a second signature by one key, or too many."""
     raw = paper.raw
     present = set(paper.keyids)
     try:
-        for key in signing_keys:
-            sealer = keys.sealer(key)
-            if sealer.public_key.keyid in present:
+        for hand in hands:
+            if hand.keyid in present:
                 raise InputRefused(f"{paper.path} already carries this key's signature: another person signs next")
-            present.add(sealer.public_key.keyid)
-            raw = seal(paper.payload, [sealer]) if raw is None else add_signature(raw, sealer)
+            present.add(hand.keyid)
+            raw = seal(paper.payload, [hand.sealer]) if raw is None else add_signature(raw, hand.sealer)
     except ProtocolError as error:
         raise InputRefused(f"{paper.path} cannot be signed: {error}") from error
     if raw is None:

@@ -33,16 +33,22 @@ def _people(body: RootBody | GrantBody) -> list[Line]:
     return lines
 
 
-def _role(name: str, role: Role | None) -> list[Line]:
-    if role is None:
-        return []
-    return [(f"role {name}", f"{role.threshold} of {len(role.persons)}: {', '.join(role.persons)}")]
+def _who(threshold: int, persons: tuple[str, ...], body: RootBody | GrantBody) -> str:
+    """How many of whom; those who can no longer sign are named apart."""
+    able = {key.person for key in body.keys if key.state == "active"}
+    now = [person for person in persons if person in able]
+    gone = [person for person in persons if person not in able]
+    return f"{threshold} of {len(now)}: {', '.join(now)}" + (f"; no longer: {', '.join(gone)}" if gone else "")
 
 
-def _power(power: Power) -> Line:
+def _role(name: str, role: Role | None, body: RootBody) -> list[Line]:
+    return [] if role is None else [(f"role {name}", _who(role.threshold, role.persons, body))]
+
+
+def _power(power: Power, body: GrantBody) -> Line:
     classes = f"; classes {', '.join(power.classes)}" if power.classes else ""
     longest = f"; at most {power.sound_max_s} s" if power.sound_max_s is not None else ""
-    return (f"power {power.power}", f"{power.threshold} of {len(power.persons)}: {', '.join(power.persons)}{classes}{longest}")
+    return (f"power {power.power}", f"{_who(power.threshold, power.persons, body)}{classes}{longest}")
 
 
 def _start(start: Start | ExerciseStart) -> list[Line]:
@@ -57,7 +63,9 @@ def _start(start: Start | ExerciseStart) -> list[Line]:
 def _root(body: RootBody) -> list[Line]:
     lines = [("version", str(body.version)), *_people(body)]
     for name in ("root", "delegate", "placement", "release", "time"):
-        lines += _role(name, getattr(body, name))
+        lines += _role(name, getattr(body, name), body)
+    if body.floor_reset_ms is not None:
+        lines.append(("lowers the floor", f"every node's time floor goes to {moment(body.floor_reset_ms)}"))
     return lines
 
 
@@ -66,7 +74,8 @@ def _body(payload: Sealed) -> list[Line]:  # noqa: PLR0911  one return a kind
         case Root():
             return _root(payload.body)
         case Grant():
-            return [("until", moment(payload.body.until_ms)), *_people(payload.body), *map(_power, payload.body.powers)]
+            body = payload.body
+            return [("until", moment(body.until_ms)), *_people(body), *(_power(power, body) for power in body.powers)]
         case Placement():
             place = payload.body
             chain = " > ".join(f"{link.area} ({link.level})" for link in place.chain)

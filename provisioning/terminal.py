@@ -87,6 +87,11 @@ def passphrase(prompt: str, file: Path | None, *, new: bool = False) -> str:
     return first
 
 
+def interactive() -> bool:
+    """Whether somebody sits at a terminal."""
+    return sys.stdin.isatty()
+
+
 def ask(question: str, *, yes: bool) -> None:
     """Go on only after a yes. Raises InputRefused when nobody can be asked, typer.Abort on a no."""
     if yes:

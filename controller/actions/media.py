@@ -64,8 +64,8 @@ async def list_all(parts: Parts) -> list[MediaView]:
     return await parts.database.read(media.list_all)
 
 
-async def may_fetch(parts: Parts, statement: bytes, sha256: str) -> Path:
-    """Where the file lies that a node may take on the word of its sealed statement. Raises Refused."""
+def who_asks(parts: Parts, statement: bytes, sha256: str) -> FetchStatement:
+    """The statement by which a node asks for just this, once verified; its nonce is still to be used up. Raises Refused."""
     world, clock = parts.world, parts.clock
     try:
         node = peek(statement).node
@@ -75,6 +75,13 @@ async def may_fetch(parts: Parts, statement: bytes, sha256: str) -> Path:
         raise Refused(f"this permission to fetch does not count ({error.code}): {error}", code=error.code, status=401) from error
     if not isinstance(fetch, FetchStatement) or fetch.sha256 != sha256:
         raise Refused("this permission to fetch is for something else", code="wrong-type", status=403)
+    return fetch
+
+
+async def may_fetch(parts: Parts, statement: bytes, sha256: str) -> Path:
+    """Where the file lies that a node may take on the word of its sealed statement. Raises Refused."""
+    world, clock = parts.world, parts.clock
+    fetch = who_asks(parts, statement, sha256)
 
     def read(tx: Transaction) -> tuple[bool, bool]:
         fresh = media.use_nonce(tx, fetch.node, fetch.nonce, clock.wall_ms, NONCES_KEPT_MS)

@@ -145,7 +145,7 @@ def lift(
 
 def _end(
     shape: type[End],
-    key: list[Path],
+    key: list[str],
     what: tuple[str | None, list[str] | None, str, str | None],
     secret_file: Path | None,
     *,

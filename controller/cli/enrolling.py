@@ -105,7 +105,9 @@ def add(
     clock: Annotated[str, typer.Option(help="chrony, or the file that systemd-timesyncd touches.")] = enrol.CLOCK_FILE,
     station: Annotated[str | None, typer.Option(help="Whose operating rules hold; else the commune's.")] = None,
     authority: AuthorityOption = None,
-    key: Annotated[list[Path] | None, typer.Option(help="Sign the placement at once with this key (repeat).")] = None,
+    key: Annotated[
+        list[str] | None, typer.Option(help="Sign the placement at once with this key file or token (repeat).")
+    ] = None,
     passphrase_file: SecretOption = None,
     as_json: JsonOption = False,
     state: StateOption = DEFAULT_STATE,

@@ -5,6 +5,8 @@ from typing import Annotated, Final
 
 import typer
 
+from provisioning.hands import KEY_HELP
+
 STATE_ENV: Final = "LOA_STATE"
 DEFAULT_STATE: Final = Path("/var/lib/loa")
 
@@ -12,7 +14,7 @@ StateOption = Annotated[Path, typer.Option("--state", envvar=STATE_ENV, help="Th
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")]
 DryOption = Annotated[bool, typer.Option("--dry-run", help="Check and show everything, change nothing.")]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
-KeyOption = Annotated[list[Path], typer.Option("--key", help="A signer's key file (repeat for several persons).")]
+KeyOption = Annotated[list[str], typer.Option("--key", help=KEY_HELP)]
 SecretOption = Annotated[
     Path | None, typer.Option(help="Take the passphrase from this file's first line (also LOA_PASSPHRASE_FILE).")
 ]

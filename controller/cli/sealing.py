@@ -2,14 +2,9 @@
 
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from msgspec import Struct
-
 from controller.cli.folder import StateFolder
-from protocol import keys
 from protocol.documents import ChainLink
 from protocol.envelope import seal, unseal
 from protocol.errors import ProtocolError
@@ -19,36 +14,15 @@ from protocol.seen import Seen
 from protocol.trust import Trust
 from provisioning.checking import chain_above, load_trust
 from provisioning.errors import InputRefused
-from provisioning.keyfile import open_private
-from provisioning.terminal import passphrase
+from provisioning.hands import Hand, open_hands
 
 CLOCK_SLACK_MS: Final = 60_000
 """A signer whose clock is further off must not sign (contract): its orders would be stale or from the future."""
 
 
-class Hand(Struct, frozen=True):
-    """One opened key."""
-
-    path: Path
-    key: Ed25519PrivateKey
-
-    @property
-    def keyid(self) -> str:
-        """The id under which its signatures stand."""
-        return keys.sealer(self.key).public_key.keyid
-
-
 def now_ms() -> int:
     """UTC milliseconds by this computer's clock."""
     return time.time_ns() // 1_000_000
-
-
-def open_hands(paths: Sequence[Path], secret_file: Path | None) -> tuple[Hand, ...]:
-    """Open the key files, asking for each passphrase. Raises InputRefused."""
-    hands = tuple(Hand(path, open_private(path, passphrase(f"Passphrase of {path}", secret_file))) for path in paths)
-    if len({hand.keyid for hand in hands}) != len(hands):
-        raise InputRefused("one key was named twice: several persons sign with several keys")
-    return hands
 
 
 def check_clock(server_ms: int) -> None:
@@ -84,7 +58,7 @@ def choose_authority(given: str | None, chain: Sequence[str], power: str, hands:
     for area in (*reversed(chain), "root"):
         if trust is not None and _empowers(trust, area, power, hands):
             return area
-    names = ", ".join(str(hand.path) for hand in hands)
+    names = ", ".join(hand.where for hand in hands)
     raise InputRefused(
         f"no grant known here gives {names} the power {power!r} for {chain[-1]}: check the key, import the grant with "
         "`loa trust import`, or name the authority with --authority"
@@ -94,7 +68,7 @@ def choose_authority(given: str | None, chain: Sequence[str], power: str, hands:
 def close(payload: Sealed, hands: Sequence[Hand]) -> bytes:
     """Seal a payload with all hands. Raises InputRefused."""
     try:
-        return seal(payload, [keys.sealer(hand.key) for hand in hands])
+        return seal(payload, [hand.sealer for hand in hands])
     except (ProtocolError, ValueError) as error:
         raise InputRefused(f"this cannot be sealed: {error}") from error
 
@@ -112,3 +86,6 @@ def objection(payload: Sealed, raw: bytes, trust: Trust | None, chain: tuple[Cha
     except ProtocolError as error:
         return f"{error.code}: {error}"
     return None
+
+
+__all__ = ["Hand", "check_clock", "choose_authority", "close", "known_trust", "now_ms", "objection", "open_hands"]

@@ -13,7 +13,21 @@ from litestar.response import Stream
 from litestar.types import ControllerRouterHandler
 from msgspec import Meta, Struct
 
-from controller.actions import areas, audit, documents, emergencies, media, nodes, orders, people, plays, refusals, status, views
+from controller.actions import (
+    areas,
+    audit,
+    carrying,
+    documents,
+    emergencies,
+    media,
+    nodes,
+    orders,
+    people,
+    plays,
+    refusals,
+    status,
+    views,
+)
 from controller.errors import Refused
 from controller.parts import Actor, Parts
 
@@ -153,6 +167,12 @@ async def get_documents(
             if kind in (None, view.kind) and subject in (None, view.subject) and authority in (None, view.authority)
         ]
     )
+
+
+@get("/v1/documents/carried")
+async def get_carried(request: Asked, place: str) -> Response[bytes]:
+    """All that a node or an area needs by hand, in the order in which it can be taken in."""
+    return _json(await carrying.carried(_parts(request), place))
 
 
 @get("/v1/documents/context")
@@ -343,6 +363,7 @@ routes: Final[list[ControllerRouterHandler]] = [
     post_node,
     delete_node,
     get_documents,
+    get_carried,
     get_document_context,
     get_document,
     post_document,

@@ -14,7 +14,9 @@ from controller.web.pages import routes
 
 def create_app(parts: Parts) -> Litestar:
     """What officers' browsers and nodes reach. Nothing of the API is in it."""
-    return Litestar([media.give, *routes], state=State({"parts": parts}), openapi_config=None, logging_config=None)
+    return Litestar(
+        [media.give, media.give_documents, *routes], state=State({"parts": parts}), openapi_config=None, logging_config=None
+    )
 
 
 def create_api(parts: Parts) -> Litestar:

@@ -1,16 +1,17 @@
-"""/media/<sha256>: sounds for nodes, in ranges, on the word of a statement that the node sealed."""
+"""/media/<sha256>, /documents: sounds in ranges, and all its documents, for a node on the word of a statement that it sealed."""
 
 import base64
 import binascii
 from collections.abc import Iterator
 from typing import Final, cast
 
+import msgspec
 from litestar import Request, Response, get
 from litestar.datastructures import State
 from litestar.params import FromPath
 from litestar.response import Stream
 
-from controller.actions import media
+from controller.actions import carrying, media
 from controller.errors import Refused
 from controller.media import open_range, parse_range
 from controller.media_refused import RangeUnsatisfiable
@@ -29,6 +30,14 @@ def _statement(header: str | None) -> bytes:
         return base64.b64decode(header.removeprefix(SCHEME), validate=True)
     except binascii.Error as error:
         raise Refused(f"the statement is not base64: {error}", code="no-statement", status=401) from error
+
+
+@get("/documents", exception_handlers={Refused: refused}, include_in_schema=False)
+async def give_documents(request: Request[None, None, State]) -> Response[bytes]:
+    """All that this node should hold, roots from the first on: a JSON list of sealed documents."""
+    parts = cast("Parts", request.app.state.parts)
+    raws = await carrying.for_node(parts, _statement(request.headers.get("authorization")))
+    return Response(content=msgspec.json.encode(raws), media_type="application/json", status_code=200)
 
 
 @get("/media/{sha256:str}", exception_handlers={Refused: refused}, include_in_schema=False)

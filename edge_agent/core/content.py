@@ -10,7 +10,7 @@ from protocol.documents import AnyDocument, Grant, Network, Placement, Root, Sta
 from protocol.envelope import Opened
 from protocol.recurrence import Calendar
 from protocol.rules import document_mark, slot_of
-from protocol.seen import Slot
+from protocol.seen import Seen, Slot
 
 FLOOR_PERSONS = 2
 
@@ -94,8 +94,21 @@ def end_disempowered(turn: Turn) -> None:
                 plan_stale=True,
             )
             turn.save(*(DropDocument(slot, pending) for slot in ended))
+            turn.set(seen=_without_marks(turn, ended))
             turn.ask_hello(delay_ms=500)
     alarms.end_disempowered(turn)
+
+
+def _without_marks(turn: Turn, ended: list[Slot]) -> Seen:
+    """What ended is no measure any more: the highest by those who still may comes in again, now as after a restart."""
+    seen = turn.state.seen
+    for slot in ended:
+        left = [table[slot] for table in (turn.state.documents, turn.state.waiting) if slot in table]
+        seen = seen.without_document(slot)
+        if left:
+            newest = max(left, key=lambda stored: (stored.payload.seq, stored.digest))
+            seen = seen.with_document(slot, document_mark(newest.payload, newest.digest))
+    return seen
 
 
 def _is_over(turn: Turn, stored: Stored) -> bool:

@@ -9,7 +9,8 @@ from edge_agent.core import alarms, content, disk, plan, playback, reports
 from edge_agent.core.state import MS_NS, Alarm, Turn
 from edge_agent.events import Arrived
 from protocol import topics
-from protocol.envelope import Opened, claimed, peek, unseal
+from protocol.documents import Root
+from protocol.envelope import Opened, claimed, payload_of, peek, unseal
 from protocol.errors import BadSignature, Malformed, NotRead, ProtocolError, WrongType
 from protocol.orders import AnyOrder, ExerciseStart, ExerciseStop, Lift, Start, Stop
 from protocol.reports import RecordMark
@@ -73,6 +74,9 @@ def take(turn: Turn, event: Arrived) -> None:
     if event.topic == topics.topic("records", node=state.node):
         _take_record_mark(turn, event)
         return
+    if event.ref < FROM_CARD and _is_passed(turn, event.raw):
+        turn.tell(Acknowledge(event.ref, "superseded: a later root is in force"))
+        return
     try:
         opened = unseal(
             event.raw, topic=event.topic, trust=state.trust, me=state.me, now=turn.wall, seen=state.seen, reads=_READS
@@ -92,9 +96,19 @@ def take(turn: Turn, event: Arrived) -> None:
         turn.save(acknowledge=(event.ref,))
 
 
+def _is_passed(turn: Turn, raw: bytes) -> bool:
+    """A stick brings every root from the first on; those that were passed are by signers unknown by now, and no attack."""
+    root = turn.state.trust.root
+    try:
+        payload = payload_of(raw)
+    except ProtocolError:
+        return False
+    return isinstance(payload, Root) and root is not None and payload.body.version < root.body.version
+
+
 def _refuse(turn: Turn, event: Arrived, code: str, text: str, *, signed: bool) -> None:
     """Count it and tell it. Only an order that somebody trusted signed is named as that order: no forgery may speak for it."""
-    turn.tell(Acknowledge(event.ref))
+    turn.tell(Acknowledge(event.ref, f"{code}: {text}"))
     if event.ref == FROM_CARD:
         return
     try:

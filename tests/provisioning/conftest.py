@@ -156,15 +156,17 @@ def at_terminal(folder: Path) -> Callable[..., tuple[int, str]]:
             start_new_session=True,
         )
         os.close(theirs)
-        shown, typed, deadline = "", 0, time.monotonic() + 60
+        shown, fresh, typed, deadline = "", "", 0, time.monotonic() + 110
         while time.monotonic() < deadline:
             if not select.select([ours], [], [], 1)[0]:
                 continue
             try:
-                shown += os.read(ours, 4096).decode(errors="replace")
+                said = os.read(ours, 4096).decode(errors="replace")
             except OSError:
                 break
-            if typed < len(lines) and shown.count(": ") > typed and shown.rstrip("\r\n").endswith(": "):
+            shown, fresh = shown + said, fresh + said
+            if typed < len(lines) and fresh.rstrip("\r\n").endswith(": "):
+                fresh = ""  # what is shown from now on is the echo, and then the next question
                 os.write(ours, lines[typed].encode() + b"\n")
                 typed += 1
         os.close(ours)

@@ -1,0 +1,140 @@
+"""What is carried to a node by hand goes through the same door: roots in order, newer only, forgeries refused with a sentence."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from edge_agent.drivers.store.database import Database
+from protocol import keys
+from protocol.documents import Person, Role, Root
+from protocol.envelope import digest_of, payload_of, seal
+from tests.commune import AgentProcess, Commune, now_ms
+from tests.flows.conftest import FIRST
+
+
+def roots(commune: Commune, count: int, *, signers=("chair", "deputy")) -> list[bytes]:
+    """Versions 2 to `count`; every second one has a date before its predecessor's."""
+    before = payload_of(commune.root)
+    assert isinstance(before, Root)
+    made = []
+    for version in range(2, count + 1):
+        body = msgspec.structs.replace(before.body, version=version)
+        prev = digest_of("root", msgspec.json.encode(before))
+        seq = now_ms() - (1_000 if version % 2 else 0)
+        before = msgspec.structs.replace(before, body=body, seq=seq, prev=prev)
+        made.append(seal(before, [commune.sealer(name) for name in signers]))
+    return made
+
+
+def write(folder: Path, raws: list[bytes]) -> Path:
+    """In an order of names that is not theirs."""
+    folder.mkdir()
+    for number, raw in enumerate(reversed(raws)):
+        (folder / f"{number}.json").write_bytes(raw + b"\n")
+    return folder
+
+
+def hand_in(commune: Commune, node: str, folder: Path, wait_s: float = 60) -> subprocess.CompletedProcess[str]:
+    words = ["import", str(folder), "--config", str(commune.nodes[node]), "--wait-s", str(wait_s)]
+    return subprocess.run([sys.executable, "-m", "edge_agent", *words], capture_output=True, text=True, timeout=90, check=False)
+
+
+def held(commune: Commune, node: str, kind: str) -> list:
+    """What the stopped agent's memory holds of a kind."""
+    db = Database(commune.nodes[node].parent / "state" / "node.db")
+    try:
+        memory = db.read(0, first_boot=False, media={})
+    finally:
+        db.close()
+    return [payload_of(kept.raw) for kept in memory.documents if kept.kind == kind]
+
+
+@pytest.fixture
+def alone(tmp_path) -> Commune:
+    """A commune whose broker never runs."""
+    return Commune(tmp_path / "commune")
+
+
+def test_a_node_that_missed_four_roots_takes_them_in_order_from_a_stick_without_any_network(alone, tmp_path):
+    node = alone.add_node(FIRST)
+    stick = write(tmp_path / "stick", [*roots(alone, 5), alone.seal_as(alone.station())])
+    with AgentProcess(alone.nodes[node]):
+        said = hand_in(alone, node, stick)
+    assert said.returncode == 0, said.stderr
+    assert "taken or held 5, not needed 0, refused 0, waiting 0" in said.stdout
+    (root,) = held(alone, node, "root")
+    assert root.body.version == 5
+    assert len(held(alone, node, "station")) == 1
+
+
+def test_the_same_stick_once_more_is_no_trouble_though_the_first_roots_signers_are_gone(alone, tmp_path):
+    node = alone.add_node(FIRST)
+    for name in ("new-chair", "new-deputy"):
+        alone.people[name] = keys.new_key()
+    before = payload_of(alone.root)
+    names = ("new-chair", "new-deputy")
+    role = Role(persons=names, threshold=2)
+    body = msgspec.structs.replace(
+        before.body,
+        version=2,
+        persons=tuple(Person(id=name, name=name) for name in names),
+        keys=tuple(alone.key_of(name) for name in names),
+        root=role,
+        delegate=role,
+        placement=role,
+    )
+    second = msgspec.structs.replace(before, body=body, seq=now_ms(), prev=alone.root_digest)
+    raw = seal(second, [alone.sealer(name) for name in ("chair", "deputy", *names)])
+    stick = write(tmp_path / "stick", [alone.root, raw])
+    with AgentProcess(alone.nodes[node]):
+        first, again = hand_in(alone, node, stick), hand_in(alone, node, stick)
+    assert (first.returncode, again.returncode) == (0, 0), first.stderr + again.stderr
+    assert "taken or held 2, not needed 0, refused 0, waiting 0" in first.stdout
+    assert "taken or held 1, not needed 1, refused 0, waiting 0" in again.stdout
+    (root,) = held(alone, node, "root")
+    assert root.body.version == 2
+
+
+def test_what_a_sleeping_node_was_given_is_taken_in_when_it_starts(alone, tmp_path):
+    node = alone.add_node(FIRST)
+    stick = write(tmp_path / "stick", roots(alone, 3))
+    said = hand_in(alone, node, stick, wait_s=0)
+    assert said.returncode == 3
+    assert "waiting 2" in said.stdout
+    inbox = alone.nodes[node].parent / "state" / "import"
+    with AgentProcess(alone.nodes[node]):
+        deadline_s = time.monotonic() + 60
+        while list(inbox.glob("*.json")):
+            assert time.monotonic() < deadline_s, "the agent took nothing"
+            time.sleep(0.1)
+    (root,) = held(alone, node, "root")
+    assert root.body.version == 3
+    assert not list(inbox.glob("*.refused"))
+
+
+def test_a_forged_root_and_a_gap_in_the_chain_are_refused_with_their_sentences(alone, tmp_path):
+    node = alone.add_node(FIRST)
+    alone.people["stranger"] = keys.new_key()
+    forged = roots(alone, 2, signers=("stranger",))
+    gap = roots(alone, 3)[1:]
+    stick = write(tmp_path / "stick", [*forged, *gap])
+    (stick / "notes.json").write_text("{}")
+    with AgentProcess(alone.nodes[node]):
+        said = hand_in(alone, node, stick)
+    assert said.returncode == 1
+    assert "bad-signature" in said.stderr
+    assert "does not follow 1" in said.stderr
+    assert "left out, no sealed document: notes.json" in said.stderr
+    assert held(alone, node, "root") == [], "the pinned root stays: nothing newer was stored"
+
+
+def test_a_folder_without_documents_is_a_sentence(alone, tmp_path):
+    node = alone.add_node(FIRST)
+    said = hand_in(alone, node, tmp_path)
+    assert (said.returncode, "holds no sealed documents" in said.stderr) == (1, True)
