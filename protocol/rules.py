@@ -329,18 +329,19 @@ def _fresh_start(start: AnyStart, me: Me, now: Clock) -> None:
 # --- documents ---
 
 
-def _judge_document(document: Document, digest: str, seen: Seen) -> bool:
+def _judge_document(document: Document, digest: str, seen: Seen, now: Clock) -> bool:
     """Check 9 for documents: in force is the highest (seq, digest) of a slot. Returns whether it is new.
 
-    A root goes by its version alone (judged before): one wrong date in a root must not close the door to the next.
+    A root goes by its version alone (judged before): one wrong date in it must not close the door to the next. So of the rest:
+    what is held and lies ahead of a usable clock came in without one, and gives way to what is issued now.
     """
     if isinstance(document, Root):
         return True
     held = seen.document(slot_of(document))
     if held is None or (document.seq, digest) > (held.seq, held.digest):
         return True
-    if held.digest == digest:
-        return False
+    if held.digest == digest or (now.usable and held.seq > now.wall_ms + FUTURE_SLACK_MS):
+        return held.digest != digest
     raise Superseded(f"seq {document.seq}, {held.seq} is in force")
 
 
@@ -378,7 +379,7 @@ def judge(
     if now.usable and payload.seq > now.wall_ms + FUTURE_SLACK_MS:
         raise FromFuture(f"issued {(payload.seq - now.wall_ms) // 1000} s ahead of this clock")
     if isinstance(payload, Document):
-        if not _judge_document(payload, digest, seen):
+        if not _judge_document(payload, digest, seen, now):
             return signers, False
         check_shape(payload)
         _judge_validity(payload, now)

@@ -1,13 +1,15 @@
 """Keys: the small-order points by real curve arithmetic, files that open only with their passphrase, ids that show a slip."""
 
+import base64
+
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protocol import keys, node_id
+from protocol import keys, node_id, pkcs8
 from protocol.documents import Key
 from protocol.errors import Malformed
 from protocol.trust import is_small_order, public_key
@@ -101,6 +103,37 @@ def test_a_key_file_opens_with_its_own_passphrase(passphrase: str | None):
 def test_a_wrong_passphrase_says_what_is_wrong(sealed_with: str | None, opened_with: str | None, said: str):
     with pytest.raises(keys.KeyUnreadable, match=said):
         keys.from_pem(keys.to_pem(keys.new_key(), sealed_with), opened_with)
+
+
+def test_a_key_file_is_closed_with_scrypt_at_a_cost_that_makes_guessing_slow():
+    der = base64.b64decode("".join(keys.to_pem(keys.new_key(), "ba con").decode().splitlines()[1:-1]))
+    scrypt = bytes.fromhex("06092b06010401da47040b")
+    at = der.index(scrypt) + len(scrypt)
+    salt, costs = der[at + 4 : at + 20], der[at + 20 :]
+    assert costs.startswith(bytes.fromhex("0203020000 020108 020101")), "N 2^17, r 8, p 1"
+    assert len(set(salt)) > 1
+    assert pkcs8.COST_N * 128 * pkcs8.BLOCK_R >= 128 << 20
+
+
+def test_two_files_of_one_key_and_passphrase_have_nothing_in_common_but_their_head():
+    private = keys.new_key()
+    one, two = (keys.to_pem(private, "ba con").splitlines()[1:-1] for _ in range(2))
+    assert one[1:] != two[1:]
+
+
+@pytest.mark.parametrize("cost", [2**14, 2**15, 2**17])
+def test_a_key_file_of_another_cost_opens_too(cost: int):
+    private = keys.new_key()
+    der = private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    assert keys.public_hex(keys.from_pem(pkcs8.encrypt(der, b"ba con", cost_n=cost), "ba con")) == keys.public_hex(private)
+
+
+def test_a_key_file_of_before_under_pbkdf2_still_opens():
+    private = keys.new_key()
+    old = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"ba con"))
+    assert keys.public_hex(keys.from_pem(old, "ba con")) == keys.public_hex(private)
+    with pytest.raises(keys.KeyUnreadable, match="wrong passphrase"):
+        keys.from_pem(old, "ba ba")
 
 
 def test_what_is_no_ed25519_key_is_refused():

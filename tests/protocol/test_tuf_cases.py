@@ -224,15 +224,38 @@ def test_a_clock_in_step_refuses_a_number_from_the_future_and_remembers_nothing_
     assert client.meets(signed(programme(NOW), "c2")) == "fresh"
 
 
+def test_what_was_fast_forwarded_while_there_was_no_clock_closes_nothing_once_there_is_one():
+    far = NOW + 3_000 * DAY_MS
+    for old, new in (
+        (signed(programme(far), "c1"), signed(programme(NOW), "c2")),
+        (
+            signed(grant(COMMUNE, PROVINCE, commune_body(), far), "p1", "p2"),
+            signed(grant(COMMUNE, PROVINCE, commune_body(), NOW), "p1", "p3"),
+        ),
+        (signed(placement(NODE, seq=far), "r1", "r2"), signed(placement(NODE, seq=NOW), "r1", "r3")),
+    ):
+        client = Client()
+        assert client.meets(old, clock="unknown") == "fresh"
+        assert client.meets(new, clock="unknown") == "superseded"
+        assert client.meets(new) == "fresh"
+        assert client.meets(old) == "from-future"
+
+
+def test_what_lies_ahead_of_the_clock_by_less_than_its_slack_is_no_fast_forward():
+    client = Client()
+    assert client.meets(signed(programme(NOW + 119_000), "c1")) == "fresh"
+    assert client.meets(signed(programme(NOW + 1_000), "c2")) == "superseded"
+
+
 def test_after_a_fast_forward_by_a_stolen_key_the_slot_is_free_again_for_those_who_still_may():
     client = Client()
     far = programme(NOW + 3_000 * DAY_MS)
     assert client.meets(signed(far, "c1"), clock="unknown") == "fresh"
-    assert client.meets(signed(programme(NOW), "c2")) == "superseded"
+    assert client.meets(signed(programme(NOW), "c2"), clock="unknown") == "superseded"
     assert client.meets(signed(grant(COMMUNE, PROVINCE, commune_body("stolen"), NOW), "p1", "p2")) == "fresh"
     client.judge = structs.replace(client.judge, seen=client.judge.seen.without_document(slot_of(far)))
     assert client.meets(signed(far, "c1"), clock="unknown") == "bad-signature"
-    assert client.meets(signed(programme(NOW), "c2")) == "fresh"
+    assert client.meets(signed(programme(NOW), "c2"), clock="unknown") == "fresh"
 
 
 # --- expiry and freeze ---
