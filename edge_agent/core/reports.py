@@ -7,6 +7,7 @@ import msgspec
 from msgspec import structs
 
 from edge_agent.commands import Publish, PutNumber, PutRecord
+from edge_agent.core import authority
 from edge_agent.core.state import MS_NS, VERSION, Told, Turn
 from protocol.errors import ClockUnusable
 from protocol.messages import TYPES
@@ -322,6 +323,11 @@ def _hello(turn: Turn) -> Hello:
         for pending, table in ((False, state.documents), (True, state.waiting))
         for slot, doc in table.items()
     ]
+    held[:0] = [
+        Held(kind="suspend", subject=each.what.area, authority=each.what.authority, seq=each.what.seq, digest=each.digest)
+        for each in state.suspends.values()
+        if not turn.wall.is_past(each.what.forgotten_ms)
+    ]
     current = state.plays.get(state.current) if state.current is not None else None
     sounding = current.alarm if current is not None else None
     incidents = tuple(
@@ -336,7 +342,7 @@ def _hello(turn: Turn) -> Hello:
         reads=READS,
         holds=tuple(held[:HOLDS_A_HELLO]),
         incidents=incidents[:STANDING_A_HELLO],
-        stops=tuple(mark.digest for mark in state.seen.stops())[-STANDING_A_HELLO:],
+        stops=tuple(mark.digest for mark in authority.standing_orders(turn).stops())[-STANDING_A_HELLO:],
         missing_media=state.late_media,
         amnesia=state.first_boot,
         last_record_id=state.next_record_id - 1 if state.introduced else 0,

@@ -12,6 +12,7 @@ from protocol.bulletins import Item
 from protocol.documents import AnyDocument
 from protocol.hours import Aired, Rules
 from protocol.orders import AnyStart
+from protocol.passing import Suspend
 from protocol.programme import Order
 from protocol.recurrence import Calendar
 from protocol.reports import Ending, OrderResult, PlayRecord, Result
@@ -37,6 +38,16 @@ class Stored(Struct, frozen=True):
     keyids: tuple[str, ...]
     media: frozenset[str] = frozenset()
     calendar: Calendar | None = None
+
+
+class Suspended(Struct, frozen=True, kw_only=True):
+    """A suspension that lies on the card. `ran_ms` is how long it had run, in monotonic time, at `since_ns`."""
+
+    what: Suspend
+    digest: str
+    keyids: tuple[str, ...]
+    since_ns: int
+    ran_ms: int = 0
 
 
 class Alarm(Struct, frozen=True, kw_only=True):
@@ -155,6 +166,9 @@ class State(Struct, frozen=True, kw_only=True):
     collected: tuple[Arrived, ...] = ()
     collect_until_ns: int | None = None
     collect_latest_ns: int = 0
+    # keys that are suspended: what was taken in, and the digests of those that are in force
+    suspends: Mapping[Slot, Suspended] = {}
+    suspends_in_force: frozenset[str] = frozenset()
     # content
     documents: Mapping[Slot, Stored] = {}
     waiting: Mapping[Slot, Stored] = {}
@@ -248,7 +262,7 @@ class Turn:
     @property
     def wall(self) -> Clock:
         """The time as the protocol's checks want it."""
-        return Clock(self.now.wall_ms, self.state.clock)
+        return Clock(self.now.wall_ms, self.state.clock, self.state.floor_ms)
 
     def set(self, **changes: object) -> None:
         """Replace fields of the state."""
