@@ -25,7 +25,7 @@ from protocol.reader import Clock, Me
 from protocol.reports import FetchStatement, Hello, Receipt
 from protocol.seen import Mark, OrderMark, Seen, Slot, op_of
 from protocol.shape import check_shape
-from protocol.suspension import judge_suspend, judge_time, standing
+from protocol.suspension import judge_passing, standing
 from protocol.topics import Address
 from protocol.trust import WIDE_LEVELS, WIDE_PERSONS, Signer, Trust, Verifier, check_keys, covers, level_of, position, public_key
 from protocol.units import Document
@@ -370,11 +370,8 @@ def judge(
         signers = authorise(payload, keyids, trust=trust, me=me, now=now, held=held)
     if now.usable and payload.seq > now.wall_ms + FUTURE_SLACK_MS:
         raise FromFuture(f"issued {(payload.seq - now.wall_ms) // 1000} s ahead of this clock")
-    if isinstance(payload, Suspend):
-        return signers, judge_suspend(payload, digest, trust, now, seen)
-    if isinstance(payload, TimeToken):
-        judge_time(payload, me)
-        return signers, True
+    if isinstance(payload, Suspend | TimeToken):
+        return signers, judge_passing(payload, digest, trust=trust, me=me, now=now, seen=seen)
     if isinstance(payload, Document):
         if not _judge_document(payload, digest, seen):
             return signers, False

@@ -37,8 +37,16 @@ def standing(seen: Seen, trust: Trust, now: Clock) -> Seen:
     return structs.replace(seen, orders={key: mark for key, mark in seen.orders.items() if stands(mark, trust, now)})
 
 
-def judge_suspend(suspend: Suspend, digest: str, trust: Trust, now: Clock, seen: Seen) -> bool:
-    """Checks 9 and 10. Returns whether it is new. No clock is asked for; one that is usable refuses what is over."""
+def judge_passing(what: Suspend | TimeToken, digest: str, *, trust: Trust, me: Me, now: Clock, seen: Seen) -> bool:
+    """Checks 9 and 10 of what stands in no slot of documents. Returns whether it is new."""
+    if isinstance(what, Suspend):
+        return _judge_suspend(what, digest, trust, now, seen)
+    _judge_time(what, me)
+    return True
+
+
+def _judge_suspend(suspend: Suspend, digest: str, trust: Trust, now: Clock, seen: Seen) -> bool:
+    """No clock is asked for; one that is usable refuses what is over."""
     held = seen.document(slot_of_suspend(suspend))
     if held is not None and held.digest == digest:
         return False
@@ -58,7 +66,7 @@ def mark_of_suspend(suspend: Suspend, digest: str) -> Mark:
     return Mark(suspend.seq, digest)
 
 
-def judge_time(token: TimeToken, me: Me) -> None:
+def _judge_time(token: TimeToken, me: Me) -> None:
     """A time is for the node that asked, and for what it asked with. Raises NotMine, Malformed or Expired."""
     if me.node != token.node:
         raise NotMine(f"the time for {token.node}")

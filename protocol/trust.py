@@ -225,7 +225,7 @@ class Trust:
         return area is not None and area <= at
 
     def _in_force(self, suspension: Suspension, now: Clock) -> bool:
-        """Not over, not lifted by an authority as wide, and by a hand that is not suspended itself: only wider ones can do that."""
+        """Not over, not lifted by an authority as wide, by a hand that is not suspended itself (by one wider still)."""
         what = suspension.what
         if what.lifts or now.is_past(what.until_ms) or not self._still_said(suspension, now):
             return False

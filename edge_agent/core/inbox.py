@@ -5,14 +5,14 @@ import hashlib
 import msgspec
 
 from edge_agent.commands import Acknowledge, PutMark, RecallRecords, Subscribe
-from edge_agent.core import alarms, content, disk, plan, playback, reports, suspends
+from edge_agent.core import alarms, clock, content, disk, plan, playback, reports, suspends
 from edge_agent.core.state import MS_NS, Alarm, Turn
 from edge_agent.events import Arrived
 from protocol import topics
 from protocol.envelope import Opened, claimed, peek, unseal
 from protocol.errors import BadSignature, Malformed, NotRead, ProtocolError, WrongType
 from protocol.orders import AnyOrder, ExerciseStart, ExerciseStop, Lift, Start, Stop
-from protocol.passing import Suspend
+from protocol.passing import Suspend, TimeToken
 from protocol.reports import RecordMark
 from protocol.rules import mark_of
 
@@ -82,6 +82,10 @@ def take(turn: Turn, event: Arrived) -> None:
         _refuse(turn, event, error.code, str(error), signed=not isinstance(error, UNVERIFIED))
         return
     payload = opened.payload
+    if isinstance(payload, TimeToken):
+        turn.tell(Acknowledge(event.ref))
+        clock.take_time(turn, payload)
+        return
     if not opened.fresh and disk.join(turn, opened.digest, event.ref):
         return
     if isinstance(payload, Start | Stop | Lift | ExerciseStart | ExerciseStop):

@@ -218,6 +218,8 @@ def _said_hello(turn: Turn) -> None:
     jitter_ns = HELLO_AGAIN_NS * int(turn.state.nonces[0][:4], 16) >> 16
     wait_ns = min((HELLO_AGAIN_NS + jitter_ns) << min(tries - 1, 16), HELLO_LONGEST_NS + jitter_ns)
     now_ns = turn.now.mono_ns
+    told_ns = {nonce: turn.state.nonces_told_ns.get(nonce, now_ns) for nonce in turn.state.nonces}
+    turn.set(nonces_told_ns=told_ns)
     turn.set(hello_due_ns=None, hello_sent_ns=now_ns, hello_tries=tries, hello_again_ns=now_ns + wait_ns)
 
 

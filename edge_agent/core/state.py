@@ -50,6 +50,14 @@ class Suspended(Struct, frozen=True, kw_only=True):
     ran_ms: int = 0
 
 
+class Attested(Struct, frozen=True):
+    """The time as a timekeeper told it: what it was at `at_ns` (CLOCK_MONOTONIC), to within `error_ms`."""
+
+    wall_ms: int
+    at_ns: int
+    error_ms: int
+
+
 class Alarm(Struct, frozen=True, kw_only=True):
     """A START that is on disk and not over.
 
@@ -160,6 +168,9 @@ class State(Struct, frozen=True, kw_only=True):
     """When the RTC last agreed with a good clock, while it is the RTC that we go by."""
     nonces: tuple[str, ...] = ()
     nonce_drawn_ns: int = 0
+    nonces_told_ns: Mapping[str, int] = {}
+    """When each nonce was first told: a time that answers it can be no older."""
+    attested: Attested | None = None
     # link
     link_up: bool = False
     filters: frozenset[str] = frozenset()

@@ -98,3 +98,7 @@ def _incident(short):
 def settled(*more: Sent, node=NODE, hours=ALL_DAY, rules=None):
     """What a node holds after its first days: authority, its place, its station's rules."""
     return [placement(node), province(), commune(), hamlet(), station(hours, rules=rules), *more]
+
+
+def time_token(nonce, at_ms, *, node=NODE, by="t1"):
+    return world.signed(world.time_token(node, nonce, at_ms), by)

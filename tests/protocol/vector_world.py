@@ -245,7 +245,7 @@ def time_token(node: str = NODE, nonce: str = "0123456789abcdef", at_ms: int = N
     return TimeToken(**common(node, "root", at_ms) | {"node": node, "nonce": nonce, "at_ms": at_ms} | more)
 
 
-def home(payload: Sealed) -> str | None:
+def home(payload: Sealed) -> str | None:  # noqa: PLR0911  one arm a kind
     """The topic where this payload belongs."""
     match payload:
         case Root():
