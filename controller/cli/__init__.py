@@ -6,7 +6,20 @@ from typing import Annotated
 
 import typer
 
-from controller.cli import boards, emergency, library, networks, places, programmes, records, report, running, stations, trust
+from controller.cli import (
+    boards,
+    emergency,
+    library,
+    networks,
+    places,
+    programmes,
+    records,
+    report,
+    running,
+    stations,
+    suspending,
+    trust,
+)
 from controller.cli.options import STATE_ENV
 from provisioning.terminal import run
 
@@ -24,6 +37,7 @@ app.command("status", epilog="loa status --json")(running.status)
 app.add_typer(places.app, name="area")
 app.add_typer(boards.app, name="node")
 app.add_typer(trust.app, name="trust")
+app.command("suspend", epilog="loa suspend --person chu-tich --reason 'mất máy' --key p1.key")(suspending.suspend)
 app.add_typer(library.app, name="media")
 app.add_typer(programmes.app, name="programme")
 app.add_typer(stations.app, name="station")

@@ -27,6 +27,7 @@ def recall(turn: Turn, memory: Memory) -> None:
     turn.set(
         seen=_seen_of(memory),
         boot_count=memory.boot_count,
+        boot=turn.now.dice,
         first_boot=memory.first_boot,
         introduced=not memory.first_boot,
         floor_ms=memory.floor_ms,

@@ -28,7 +28,7 @@ RTC_PPM: Final = 100
 for each square of a degree away from 25 °C: 75 ppm and more in a box in the sun. So an RTC is good for a week without power."""
 
 TOKEN_AGE_MS: Final = 10_000
-"""A time comes within this of the nonce that it answers, or not at all: its error is half of the way, and no broker can keep it."""
+"""A time comes within this of the nonce that it answers, or not at all: its error is half of the way; no broker can keep it."""
 ATTESTED_PPM: Final = 100
 """CLOCK_MONOTONIC by itself: a computer's crystal is within 50 ppm, and a box in the sun adds as much again. So an attested time
 holds for six days; no power cut carries it."""
@@ -99,7 +99,7 @@ def _judged(turn: Turn, error_ms: int | None) -> ClockState:
 
 
 def _attested(turn: Turn, error_ms: int | None) -> tuple[ClockState, int | None]:
-    """Without a clock of its own: go by what a timekeeper told and CLOCK_MONOTONIC since then, as long as that is within a minute.
+    """Without a clock of its own: go by what a timekeeper told and CLOCK_MONOTONIC since, as long as that is within a minute.
 
     From here on this turn's wall time is that time. It says whether a START is fresh, and nothing else hangs on it.
     """

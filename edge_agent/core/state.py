@@ -155,6 +155,7 @@ class State(Struct, frozen=True, kw_only=True):
     trust: Trust
     seen: Seen
     boot_count: int = 0
+    boot: str | None = None
     booted: bool = False
     first_boot: bool = False
     introduced: bool = True

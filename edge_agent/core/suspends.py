@@ -16,7 +16,7 @@ from protocol.suspension import mark_of_suspend, slot_of_suspend
 from protocol.trust import Suspension
 
 NOTED_EVERY_MS: Final = 3_600_000
-"""How long one has run is written every hour, so that a node that loses power every day and has no clock still comes to its end."""
+"""How long one has run is written every hour, so that a node without a clock, that loses power every day, comes to its end."""
 
 
 def take(turn: Turn, opened: Opened, what: Suspend, ref: int) -> None:
@@ -58,7 +58,7 @@ def recall(turn: Turn, memory: Memory) -> None:
 
 
 def keep_up(turn: Turn) -> None:
-    """Time passed, or authority changed: what is in force now?"""
+    """Time passed, or authority changed: find what is in force now."""
     if not turn.state.suspends:
         return
     _note_time(turn)
