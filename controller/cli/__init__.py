@@ -18,6 +18,7 @@ from controller.cli import (
     running,
     stations,
     suspending,
+    timekeeping,
     trust,
 )
 from controller.cli.options import STATE_ENV
@@ -44,6 +45,7 @@ app.add_typer(stations.app, name="station")
 app.add_typer(networks.app, name="network")
 app.add_typer(emergency.app, name="emergency")
 app.add_typer(records.people, name="people")
+app.add_typer(timekeeping.app, name="timekeeper")
 app.command("plays", epilog="loa plays --node 4QX0Y7K2M8 --hours 48")(records.plays)
 app.add_typer(report.app, name="report")
 app.command("refusals", epilog="loa refusals")(records.refusals)

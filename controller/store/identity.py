@@ -30,7 +30,7 @@ def weigh(tx: Transaction, known: NodeState, hello: Hello, last_record: int) -> 
     if found.stale:
         return found
     values: dict[str, object] = {"lives": msgspec.json.encode(found.lives).decode(), "orders_held": hello.orders}
-    if row.birth >= (hello.boot_count + 1) * BIRTHS_A_BOOT:
+    if hello.boot_count < known.boot_count and row.birth >= (hello.boot_count + 1) * BIRTHS_A_BOOT:
         values["birth"] = hello.boot_count * BIRTHS_A_BOOT  # or no birth and no death of this life would be believed
     tx.execute(update(nodes).where(nodes.c.id == known.id).values(values))
     return found
