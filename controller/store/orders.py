@@ -227,6 +227,8 @@ def offers_for(tx: Transaction, node: str, world: World, now_ms: int) -> list[Of
     for row in tx.execute(missed).all():
         tx.execute(insert(order_nodes).values(digest=row.digest, node=node, next_offer_ms=now_ms))
         close_replaced(tx, _stored(row).mark, world)
+    if world.trust.has_void:
+        close_void(tx, world.trust, world, Clock(now_ms, "good"))
     return [offer for offer in _offers(tx, order_nodes.c.node == node, 100) if _put_off(tx, offer, now_ms)]
 
 

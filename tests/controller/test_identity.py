@@ -98,6 +98,7 @@ async def speak(hq: Headquarters, node, *, boot_count: int, boot: str | None = N
     for name, value in more.items():
         setattr(node, name, value)
     said = node.hellos
+    node.marks.clear()
     async with node.connected():
         await node.until(lambda peer: peer.hellos > said and peer.marks)
         first = node.last_record_id
@@ -121,7 +122,6 @@ async def test_a_restored_card_shows_its_plays_still_count_and_somebody_settles_
     node = hq.new_node()
     await speak(hq, node, boot_count=1, plays=2)
     await speak(hq, node, boot_count=2, plays=3)
-    node.marks.clear()
     await speak(hq, node, boot_count=2, last_record_id=2, plays=4)
     view = hq.node(node.node)
     assert "identity-doubled" in reason_codes(hq, node.node)
