@@ -91,6 +91,7 @@ class Timed(Commune):
         cert, key = self.issue("timekeeper")
         (home / "time.key").write_bytes(keys.to_pem(self.people["clock"], "thử máy báo giờ"))
         (home / "pass").write_text("thử máy báo giờ\n")
+        (home / "pass").chmod(0o600)
         (home / "chronyc").write_text(f"#!/bin/sh\necho '{chronyc}'\n")
         (home / "chronyc").chmod(0o755)
         (home / "timekeeper.toml").write_text(
@@ -114,7 +115,7 @@ async def timekeeper(commune: Timed, *, good: bool = True):
     leap = "Normal" if good else "Not synchronised"
     commune.timekeeper(f"A9FEA97B,10.0.0.1,3,{now_s:.6f},0.000010,0.000005,0.000020,1.2,0.001,0.05,0.010000,0.000500,64.2,{leap}")
     log = commune.folder / "timekeeper.log"
-    words = [sys.executable, "-c", "from controller.cli import app; app()", "timekeeper", "run"]
+    words = [sys.executable, "-c", "from controller.cli import main; main()", "timekeeper", "run"]
     with log.open("ab") as out:
         child = await asyncio.create_subprocess_exec(
             *words,
@@ -128,7 +129,8 @@ async def timekeeper(commune: Timed, *, good: bool = True):
         await until(lambda: "linked to the broker" in log.read_text(), 30, "the timekeeper is linked")
         yield log
     finally:
-        child.send_signal(signal.SIGTERM)
+        with contextlib.suppress(ProcessLookupError):
+            child.send_signal(signal.SIGTERM)
         await child.wait()
 
 
