@@ -90,7 +90,8 @@ def suspend(
     if not hands:
         raise InputRefused("name the key of one delegate with --key")
     found = _found(trust, key_id, person, area)
-    print_lines([("key", f"{each.key_id[:16]}… of {each.person} in {each.area}") for each in found])
+    if not as_json:
+        print_lines([("key", f"{each.key_id[:16]}… of {each.person} in {each.area}") for each in found])
     ask("Lift their suspension?" if lift else f"Suspend for {hours} h? What sounds of them ends at once.", yes=yes)
     said = unicodedata.normalize("NFC", reason)
     sent = [_send(folder, each, trust, hands, authority, None if lift else hours, said) for each in found]
@@ -153,7 +154,7 @@ def _send(
     above = [link.area for link in place.chain[:-1]] or [".".join(parts[: depth + 1]) for depth in range(len(parts) - 1)]
     seq = next_seq(now_ms(), place.highest_seq)
     what = Suspend(
-        authority=choose_authority(authority, above or [each.area], "delegate", hands, trust),
+        authority=choose_authority(authority, above or ["root"], "delegate", hands, trust),
         area=each.area,
         area_no=place.area_no,
         seq=seq,
