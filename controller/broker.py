@@ -12,7 +12,7 @@ import msgspec
 from aiomqtt import Client, Message, MqttError
 
 from controller import readback
-from controller.actions import orders
+from controller.actions import orders, suspends
 from controller.core.peek import peek
 from controller.errors import Refused
 from controller.offers import Lagging, Offers
@@ -20,6 +20,7 @@ from controller.outbox import Outbox
 from controller.parts import SYSTEM, Parts
 from controller.post import Publisher, open_client
 from controller.reports import Effects, Received, Reports, lag_of
+from controller.store import documents as stored_documents
 from controller.store import nodes
 from controller.store import orders as stored_orders
 from protocol import topics
@@ -166,6 +167,8 @@ class _Connection:
             self._retained[received.topic] = received.payload
         if name == "order":
             await self._take_order(received)
+        if name == "suspend":
+            await self._take_suspend(received)
         return False
 
     def _remember_birth(self, payload: bytes) -> None:
@@ -195,6 +198,20 @@ class _Connection:
             await orders.submit(self._parts, SYSTEM, received.payload, origin)
         except Refused as refused:
             log.warning("an order on %s is not taken in: %s", received.topic, refused.sentence)
+
+    async def _take_suspend(self, received: Received) -> None:
+        """One that `loa` let out while we were away."""
+        try:
+            digest = peek(received.payload).digest
+        except ProtocolError as error:
+            await orders.refuse(self._parts, error, received.topic, "")
+            return
+        if await self._parts.database.read(lambda tx: stored_documents.by_digest(tx, digest)) is not None:
+            return
+        try:
+            await suspends.submit(self._parts, SYSTEM, received.payload, published=True)
+        except Refused as refused:
+            log.warning("a suspension on %s is not taken in: %s", received.topic, refused.sentence)
 
     def _follow(self, effects: Effects) -> None:
         self._lagging.told(effects.lagging, self._parts.now_ms())

@@ -19,6 +19,8 @@ from typing import Final
 from controller.ca import client_context, write_once
 
 CONTROLLER: Final = "controller"
+TIMEKEEPER: Final = "timekeeper"
+"""It tells nodes the time, hears their hellos and nothing else of theirs; its key and certificate are on another host."""
 PACKET_BYTES: Final = 163_840
 """160 kB: the largest sealed document (programme, 128 kB) and room to grow. The broker tells it at CONNACK, and closes a
 connection that passes it before it has read the packet. `message_size_limit` would answer with PUBACK 0x95, which MQTT 5
@@ -152,9 +154,11 @@ def access_list(operators: Sequence[str] = ()) -> str:
     """
     lines = [f"user {CONTROLLER}", "topic readwrite loa/1/#", "topic read $SYS/broker/uptime"]
     for name in operators:
-        if not _OPERATOR.fullmatch(name) or name == CONTROLLER:
-            raise ValueError(f"`{name}` cannot be an operator's name: use a-z, 0-9 and `-`, a letter first, not `{CONTROLLER}`")
-        lines += ["", f"user {name}", "topic write loa/1/area/+/order/+", "topic read loa/1/node/+/receipt"]
+        if not _OPERATOR.fullmatch(name) or name in (CONTROLLER, TIMEKEEPER):
+            raise ValueError(f"`{name}` cannot be an operator's name: use a-z, 0-9 and `-`, a letter first, not `{name}`")
+        lines += ["", f"user {name}", "topic write loa/1/area/+/order/+", "topic write loa/1/area/+/suspend/+"]
+        lines.append("topic read loa/1/node/+/receipt")
+    lines += ["", f"user {TIMEKEEPER}", "topic read loa/1/node/+/hello", "topic write loa/1/node/+/time"]
     lines += ["", "pattern read loa/1/trust/#", "pattern read loa/1/area/#", "pattern read loa/1/node/%u/#"]
     lines += [f"pattern write loa/1/node/%u/{leaf}" for leaf in ("alive", "hello", "receipt", "health")]
     return "\n".join(lines) + "\n"

@@ -1,5 +1,6 @@
 """What the broker still holds is compared with what the database says it should, and mended."""
 
+from controller.core.suspends import retained
 from controller.parts import Parts
 from controller.store import nodes, orders, outbox
 from controller.store.database import Transaction
@@ -13,6 +14,7 @@ OWN: tuple[str, ...] = (
     topics.topic("placement", node="+"),
     topics.topic("network", node="+"),
     topics.topic("order", area="+", incident="+"),
+    topics.topic("suspend", area="+", key="+"),
 )
 """The topics that only we write and that the broker keeps."""
 REPORTS: tuple[str, ...] = (
@@ -28,12 +30,20 @@ async def mend(parts: Parts, found: dict[str, bytes]) -> int:
     """Queue what is missing or other at the broker, and clear what should not be there; give how many."""
     now_ms = parts.now_ms()
     expected = dict(parts.world.retained(now_ms))
+    suspends = retained(parts.world.suspends.values(), now_ms)
+    expected |= {topic: held.raw for topic, held in suspends.items()}
 
     def work(tx: Transaction) -> int:
         for order in orders.retained_stops(tx, now_ms):
             expected[order.topic] = order.raw
         parcels = [
-            Parcel(topic=topic, payload=raw, rank=outbox.REPUBLISH_RANK, retain=True)
+            Parcel(
+                topic=topic,
+                payload=raw,
+                rank=outbox.REPUBLISH_RANK,
+                retain=True,
+                expires_ms=suspends[topic].what.forgotten_ms if topic in suspends else None,
+            )
             for topic, raw in expected.items()
             if found.get(topic) != raw
         ]

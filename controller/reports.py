@@ -10,10 +10,11 @@ from msgspec import Struct
 
 from controller.core.fleet import NodeState
 from controller.core.orders import Offer
+from controller.core.suspends import SuspendHeld
 from controller.core.world import Standing, World
 from controller.parts import Parts
 from controller.post import Post
-from controller.store import carrying, nodes, notes, orders
+from controller.store import carrying, identity, nodes, notes, orders
 from controller.store.database import Transaction
 from protocol import topics
 from protocol.envelope import unseal
@@ -123,8 +124,12 @@ def _take_sealed(tx: Transaction, world: World, clock: Clock, node: str, message
         raise Malformed(f"node {node} is not enrolled")
     effects.nodes.add(node)
     if isinstance(report, Hello):
-        if report.boot_count < known.boot_count and not report.amnesia:
+        found = identity.weigh(tx, known, report, nodes.last_counted(tx, known))
+        if found.stale:
             return
+        if found.doubt is not None:
+            log.warning("node %s: %s (%s)", node, found.doubt, found.why)
+            identity.doubt(tx, node, found.doubt, found.why, clock.wall_ms)
         late = report.boot_count == known.boot_count and report.at_ms < (known.device_at_ms or 0)
         nodes.heard(tx, report, clock.wall_ms)
         _take_hello(tx, world, report, clock.wall_ms, effects, late=late)
@@ -172,9 +177,10 @@ def _note_result(tx: Transaction, node: str, result: OrderResult, now_ms: int, e
         effects.incidents.add(key)
 
 
-def lag_of(world: World, state: NodeState, now_ms: int) -> list[Standing]:
+def lag_of(world: World, state: NodeState, now_ms: int) -> list[Standing | SuspendHeld]:
     """The documents that a node should hold and did not name, in the order in which it can take them."""
-    return [held for held in world.due(state.id, now_ms) if held.digest not in state.holds]
+    due: list[Standing | SuspendHeld] = [*world.due(state.id, now_ms), *world.suspends_due(state.id, now_ms)]
+    return [held for held in due if held.digest not in state.holds]
 
 
 def roots_since(tx: Transaction, world: World, state: NodeState) -> list[Standing]:
@@ -187,7 +193,7 @@ def roots_since(tx: Transaction, world: World, state: NodeState) -> list[Standin
     return [] if held is None else [root for root in chain[held + 1 :] if root.digest != newest.digest]
 
 
-def document_posts(node: str, lag: Iterable[Standing]) -> list[Post]:
+def document_posts(node: str, lag: Iterable[Standing | SuspendHeld]) -> list[Post]:
     """Those documents on the node's own topic."""
     return [Post(topic=topic("document", node=node), payload=held.raw) for held in lag]
 

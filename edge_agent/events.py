@@ -70,6 +70,8 @@ class Memory(Struct, frozen=True, kw_only=True):
     media_month: int = 0
     media_bytes: int = 0
     """What content has cost the link in that month (202701)."""
+    suspends_ran_ms: Mapping[str, int] = {}
+    """How long each suspension had run when that was last noted, by its digest."""
 
 
 class Booted(Struct, frozen=True):

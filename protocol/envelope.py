@@ -15,6 +15,7 @@ from protocol.documents import Network, Placement, Root
 from protocol.errors import BadSignature, Malformed, NotRead, ProtocolError, TooFewPersons, WrongType
 from protocol.messages import CAP_BYTES, KIND_OF_TYPE, TYPES, Sealed, payload_type
 from protocol.orders import ExerciseStart, ExerciseStop, Lift, Start, Stop
+from protocol.passing import Suspend, TimeToken
 from protocol.reports import FetchStatement, Hello, Receipt
 from protocol.seen import Seen
 from protocol.topics import WHOLE_AREA, Address, parse
@@ -211,6 +212,8 @@ def _agree(payload: Sealed, kind: str, address: Address | None) -> None:
         incident = payload.incident if isinstance(payload, Start | Stop | Lift | ExerciseStart | ExerciseStop) else None
         if (incident or WHOLE_AREA) != address.incident:
             raise WrongType(f"incident {incident!r} came on the topic of {address.incident!r}")
+    if address.key is not None and isinstance(payload, Suspend) and payload.key_id != address.key:
+        raise WrongType(f"a suspension of key {payload.key_id[:16]}… came on the topic of {address.key[:16]}…")
     _agree_node(payload, address)
 
 
@@ -218,6 +221,8 @@ def _agree_node(payload: Sealed, address: Address) -> None:
     """What a node says, what gives a node its place and its budgets, travels under that node's name alone."""
     if isinstance(payload, Hello | Receipt | FetchStatement) and address.node not in (None, payload.node):
         raise WrongType(f"a report of {payload.node} came on the topic of {address.node}")
+    if isinstance(payload, TimeToken) and (address.node not in (None, payload.node) or payload.area != payload.node):
+        raise WrongType(f"the time for {payload.node} came on the topic of {address.node}")
     if isinstance(payload, Placement) and address.node not in (None, payload.body.node):
         raise WrongType(f"a placement of {payload.body.node} came on the topic of {address.node}")
     if isinstance(payload, Network) and address.node not in (None, payload.subject):

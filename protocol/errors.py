@@ -39,6 +39,12 @@ class NotEmpowered(ProtocolError):
     code = "not-empowered"
 
 
+class Suspended(ProtocolError):
+    """Enough persons signed, but a key among theirs is suspended, and without it they are too few."""
+
+    code = "suspended"
+
+
 class TooFewPersons(ProtocolError):
     """Fewer different persons signed than the threshold asks."""
 

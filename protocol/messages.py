@@ -5,9 +5,10 @@ from typing import Any, Final
 from protocol.bulletins import Programme
 from protocol.documents import AnyDocument, Grant, Network, Placement, Root, Station
 from protocol.orders import AnyOrder, Exercise, Order
+from protocol.passing import Suspend, TimeToken
 from protocol.reports import FetchStatement, Hello, Receipt
 
-Sealed = AnyDocument | AnyOrder | Hello | Receipt | FetchStatement
+Sealed = AnyDocument | AnyOrder | Suspend | TimeToken | Hello | Receipt | FetchStatement
 
 TYPES: Final[dict[str, Any]] = {
     "root": Root,
@@ -18,6 +19,8 @@ TYPES: Final[dict[str, Any]] = {
     "programme": Programme,
     "order": Order,
     "exercise": Exercise,
+    "suspend": Suspend,
+    "time": TimeToken,
     "hello": Hello,
     "receipt": Receipt,
     "fetch": FetchStatement,

@@ -1,6 +1,6 @@
 """What a node says: birth, state, receipts, play records; and the little that is not sealed."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from msgspec import Meta
 
@@ -50,7 +50,10 @@ class IncidentState(Strict, frozen=True, kw_only=True):
 
 
 class Hello(Report, frozen=True, kw_only=True):
-    """Birth, and again at every change of what is held: the nonce, and everything the node holds, by digest."""
+    """Birth, and again at every change of what is held: the nonce, and everything the node holds, by digest.
+
+    `boot` is drawn once at each start: two under one `boot_count` are two cards. `orders` is how many orders lie on the card.
+    """
 
     kind: Literal["hello"] = "hello"
     nonce: Nonce
@@ -65,6 +68,8 @@ class Hello(Report, frozen=True, kw_only=True):
     last_record_id: U32 = 0
     first_record_id: U32 = 0
     troubles: Annotated[tuple[ShortId, ...], Meta(max_length=32)] = ()
+    boot: Nonce | None = None
+    orders: U32 = 0
 
 
 Result = Literal["received", "refused", "sounding", "ended", "stopped"]
@@ -124,6 +129,10 @@ class FetchStatement(Report, frozen=True, kw_only=True):
     kind: Literal["fetch"] = "fetch"
     sha256: Sha256
     nonce: Nonce
+
+
+BIRTHS_A_BOOT: Final = 1_000_000
+"""A birth is the count of starts times this, and the connections since."""
 
 
 class Alive(Strict, frozen=True, kw_only=True):

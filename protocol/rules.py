@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import Final
 
-from msgspec import Struct
-
 from protocol.bulletins import Programme
 from protocol.documents import Grant, Network, Placement, Power, Root, Station
 from protocol.errors import (
@@ -17,16 +15,20 @@ from protocol.errors import (
     NotMine,
     Stopped,
     Superseded,
+    Suspended,
     TooFewPersons,
 )
 from protocol.messages import Sealed
 from protocol.orders import AnyOrder, AnyStart, ExerciseStart, ExerciseStop, Lift, Start, Stop
+from protocol.passing import Suspend, TimeToken
+from protocol.reader import Clock, Me
 from protocol.reports import FetchStatement, Hello, Receipt
 from protocol.seen import Mark, OrderMark, Seen, Slot, op_of
 from protocol.shape import check_shape
+from protocol.suspension import judge_passing, standing
 from protocol.topics import Address
 from protocol.trust import WIDE_LEVELS, WIDE_PERSONS, Signer, Trust, Verifier, check_keys, covers, level_of, position, public_key
-from protocol.units import ClockState, Document
+from protocol.units import Document
 
 REPORTS: Final = frozenset({"hello", "receipt", "fetch"})
 FUTURE_SLACK_MS: Final = 120_000
@@ -35,30 +37,6 @@ SERVICE_SOUND_MAX_S: Final = 600
 FETCH_AGE_MS: Final = 600_000
 GRANT_PERSONS: Final = 2
 """Authority is never handed out by one person, whatever the grant above says."""
-
-
-class Clock(Struct, frozen=True):
-    """Wall time in UTC ms and how far it is to be trusted."""
-
-    wall_ms: int
-    state: ClockState
-
-    @property
-    def usable(self) -> bool:
-        """Good enough for anything timed."""
-        return self.state in ("good", "holdover")
-
-    @property
-    def usable_for_start(self) -> bool:
-        """Good enough to judge whether a START is fresh."""
-        return self.state != "unknown"
-
-
-class Me(Struct, frozen=True):
-    """Who reads: a node (its id and the nonces it has out), or the controller (None)."""
-
-    node: str | None = None
-    nonces: tuple[str, ...] = ()
 
 
 def is_held(seen: Seen, digest: str) -> bool:
@@ -114,7 +92,7 @@ def power_name(payload: Sealed) -> str:
             return "stop"
         case ExerciseStart() | ExerciseStop():
             return "exercise"
-        case Grant():
+        case Grant() | Suspend():
             return "delegate"
         case _:
             return payload.kind
@@ -138,7 +116,9 @@ def _short_enough(power: Power, start: AnyStart) -> bool:
 
 
 def _service_may(payload: Sealed, level: str | None) -> bool:
-    """A service key starts and stops only within a commune, for at most ten minutes."""
+    """A service key starts and stops only within a commune, for at most ten minutes; and it may tell the time."""
+    if isinstance(payload, TimeToken):
+        return True
     if not isinstance(payload, Start | Stop | Lift | ExerciseStart | ExerciseStop) or level in WIDE_LEVELS:
         return False
     return not isinstance(payload, Start | ExerciseStart) or payload.sound_max_s <= SERVICE_SOUND_MAX_S
@@ -157,8 +137,8 @@ def authorise(
     area = payload.subject if isinstance(payload, Document) else payload.area
     if position(chain, area) is None:
         raise NotMine(f"area {area} is not in this placement")
-    if isinstance(payload, Grant) and payload.authority == payload.subject:
-        raise NotEmpowered("a grant cannot empower itself")
+    if isinstance(payload, Grant | Suspend) and payload.authority == area:
+        raise NotEmpowered(f"a {payload.kind} of an area is signed above it")
     if not covers(chain, payload.authority, area):
         raise NotEmpowered(f"authority {payload.authority} does not reach {area}")
     if isinstance(payload, Document) and payload.area != payload.subject:
@@ -167,7 +147,16 @@ def authorise(
     signers = trust.signers(payload.authority, keyids, held=held)
     signers = tuple(signer for signer in signers if not signer.service or _service_may(payload, level))
     extra = _after_until(payload, trust, now, held=held)
-    return _enough(payload, signers, trust, wide=level in WIDE_LEVELS, extra=extra)
+    void = frozenset() if held and isinstance(payload, Document) else trust.suspended(payload.authority, now)
+    able = tuple(signer for signer in signers if signer.keyid not in void)
+    try:
+        return _enough(payload, able, trust, wide=level in WIDE_LEVELS, extra=extra)
+    except (NotEmpowered, TooFewPersons) as error:
+        if len(able) < len(signers):
+            raise Suspended(
+                f"a key of {', '.join({each.person for each in signers if each.keyid in void})} is suspended"
+            ) from error
+        raise
 
 
 def _judge_move(placement: Placement, trust: Trust, me: Me) -> None:
@@ -207,7 +196,7 @@ def _enough(payload: Sealed, signers: tuple[Signer, ...], trust: Trust, *, wide:
         empowered = tuple(signer for signer in signers if signer.person in power.persons)
         persons = len({signer.person for signer in empowered})
         least = GRANT_PERSONS if isinstance(payload, Grant | Network) else WIDE_PERSONS if wide and is_order else 1
-        needed = max(power.threshold, least) + extra
+        needed = 1 if isinstance(payload, Suspend) else max(power.threshold, least) + extra
         if persons >= needed:
             return empowered
         if len(empowered) > len(best) or not best:
@@ -271,8 +260,11 @@ def silences(stop: OrderMark, start: OrderMark, trust: Trust) -> bool:
     return stop.op == "STOP" and named and start.seq <= stop.seq and may_stop(stop, start, trust)
 
 
-def _judge_order(order: AnyOrder, mark: OrderMark, *, trust: Trust, me: Me, seen: Seen) -> bool:
-    """Check 9 for orders. Returns whether it is new. Raises Equivocation, Superseded, Stopped or NotEmpowered."""
+def _judge_order(order: AnyOrder, mark: OrderMark, *, trust: Trust, me: Me, now: Clock, seen: Seen) -> bool:
+    """Check 9 for orders. Returns whether it is new. Raises Equivocation, Superseded, Stopped or NotEmpowered.
+
+    What void keys said is known, so it never becomes new; it neither stops, nor closes an incident.
+    """
     known = seen.order(mark)
     if known is not None:
         if known.digest != mark.digest:
@@ -280,6 +272,7 @@ def _judge_order(order: AnyOrder, mark: OrderMark, *, trust: Trust, me: Me, seen
         return False
     if any(mark.seq <= seen.evicted_seq.get(keyid, -1) for keyid in mark.keyids):
         raise Superseded("older than anything still remembered of its key")
+    seen = standing(seen, trust, now)
     if mark.incident is not None:
         _judge_incident(mark, mark.incident, trust, seen)
     if isinstance(order, Start | ExerciseStart):
@@ -378,6 +371,8 @@ def judge(
         signers = authorise(payload, keyids, trust=trust, me=me, now=now, held=held)
     if now.usable and payload.seq > now.wall_ms + FUTURE_SLACK_MS:
         raise FromFuture(f"issued {(payload.seq - now.wall_ms) // 1000} s ahead of this clock")
+    if isinstance(payload, Suspend | TimeToken):
+        return signers, judge_passing(payload, digest, trust=trust, me=me, now=now, seen=seen)
     if isinstance(payload, Document):
         if not _judge_document(payload, digest, seen, now):
             return signers, False
@@ -385,7 +380,7 @@ def judge(
         _judge_validity(payload, now)
         return signers, True
     mark = mark_of(payload, digest, signers)
-    fresh = _judge_order(payload, mark, trust=trust, me=me, seen=seen)
+    fresh = _judge_order(payload, mark, trust=trust, me=me, now=now, seen=seen)
     if fresh and isinstance(payload, Start | ExerciseStart):
         _fresh_start(payload, me, now)
     return signers, fresh
@@ -394,3 +389,6 @@ def judge(
 def document_mark(document: Document, digest: str) -> Mark:
     """What is remembered of a document."""
     return Mark(document.seq, digest)
+
+
+__all__ = ["Clock", "Me"]

@@ -18,7 +18,7 @@ class Row(Struct, frozen=True, kw_only=True):
     kinds: tuple[str, ...]
     retained: Literal["yes", "no", "stop"]
     expiry: str | None
-    writer: Literal["controller", "node"]
+    writer: Literal["controller", "node", "timekeeper"]
     qos: Literal[0, 1] = 1
 
 
@@ -43,6 +43,14 @@ ROWS: Final = (
         writer="controller",
     ),
     Row(
+        name="suspend",
+        pattern="area/<area>/suspend/<key>",
+        kinds=("suspend",),
+        retained="yes",
+        expiry="until_ms",
+        writer="controller",
+    ),
+    Row(
         name="placement", pattern="node/<node>/placement", kinds=("placement",), retained="yes", expiry=None, writer="controller"
     ),
     Row(name="network", pattern="node/<node>/network", kinds=("network",), retained="yes", expiry=None, writer="controller"),
@@ -54,10 +62,11 @@ ROWS: Final = (
         expiry="accept_until_ms",
         writer="controller",
     ),
+    Row(name="time", pattern="node/<node>/time", kinds=("time",), retained="no", expiry="at_ms", writer="timekeeper"),
     Row(
         name="document",
         pattern="node/<node>/document",
-        kinds=("root", "grant", "placement", "network", "station", "programme"),
+        kinds=("root", "grant", "placement", "network", "station", "programme", "suspend"),
         retained="no",
         expiry=None,
         writer="controller",
@@ -81,10 +90,11 @@ class Address(Struct, frozen=True, kw_only=True):
     node: str | None = None
     authority: str | None = None
     incident: str | None = None
+    key: str | None = None
 
 
 def _compile(row: Row) -> re.Pattern[str]:
-    return re.compile(f"{ROOT}/" + re.sub(r"<(\w+)>", r"(?P<\1>[0-9A-Za-z._-]{1,48})", row.pattern))
+    return re.compile(f"{ROOT}/" + re.sub(r"<(\w+)>", r"(?P<\1>[0-9A-Za-z._-]{1,64})", row.pattern))
 
 
 _PATTERNS: Final = tuple((row, _compile(row)) for row in ROWS)
@@ -111,6 +121,7 @@ def node_filters(node: str) -> tuple[str, ...]:
         topic("network", node=node),
         topic("offer", node=node, incident="+"),
         topic("document", node=node),
+        topic("time", node=node),
         topic("records", node=node),
     )
 
@@ -122,5 +133,6 @@ def area_filters(areas: tuple[str, ...]) -> tuple[str, ...]:
         ("station", {}),
         ("programme", {"authority": "+"}),
         ("order", {"incident": "+"}),
+        ("suspend", {"key": "+"}),
     )
     return tuple(topic(name, area=area, **more) for area in areas for name, more in names)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from functools import cached_property, lru_cache
-from typing import Final
+from typing import Any, Final
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -11,6 +11,8 @@ from securesystemslib.signer import SSlibKey
 
 from protocol.documents import ChainLink, Grant, GrantBody, Key, Person, Placement, Power, Root, RootBody
 from protocol.errors import Malformed
+from protocol.passing import Suspend
+from protocol.reader import Clock
 from protocol.units import AreaLevel, KeyState
 
 WIDE_LEVELS: Final = ("province",)
@@ -93,8 +95,15 @@ def _signers(body: RootBody | GrantBody) -> dict[str, Signer]:
     }
 
 
+class Suspension(Struct, frozen=True):
+    """A suspension that was taken in, and the keys that signed it."""
+
+    what: Suspend
+    keyids: tuple[str, ...]
+
+
 class Trust:
-    """An immutable view of authority: the root, the grants by area, this node's placement, other nodes' report keys.
+    """An immutable view of authority: root, grants by area, this node's placement, other nodes' report keys, suspensions.
 
     `chain` is where the reader stands: a node's own areas; on the controller the areas above what is being judged.
     """
@@ -107,32 +116,52 @@ class Trust:
         report_keys: Mapping[str, str] | None = None,
         *,
         chain: tuple[ChainLink, ...] | None = None,
+        suspensions: tuple[Suspension, ...] = (),
     ) -> None:
         self.root = root
         self.grants: Mapping[str, Grant] = dict(grants or {})
         self.placement = placement
         self.report_keys: Mapping[str, str] = dict(report_keys or {})
         self.chain: tuple[ChainLink, ...] = chain or (placement.body.chain if placement else ())
+        self.suspensions = suspensions
 
     def with_document(self, document: Root | Grant | Placement) -> "Trust":
         """The same view with a newer root, grant or placement in it."""
         match document:
             case Root():
-                return Trust(document, self.grants, self.placement, self.report_keys, chain=self.chain)
+                return self._but(root=document)
             case Grant():
-                grants = {**self.grants, document.subject: document}
-                return Trust(self.root, grants, self.placement, self.report_keys, chain=self.chain)
+                return self._but(grants={**self.grants, document.subject: document})
             case Placement():
                 keys = {**self.report_keys, document.body.node: document.body.report_key}
-                return Trust(self.root, self.grants, document, keys)
+                return self._but(placement=document, report_keys=keys, chain=document.body.chain)
 
     def standing_in(self, chain: tuple[ChainLink, ...]) -> "Trust":
         """The same view read from the end of another chain (the controller judges for each area in turn)."""
-        return Trust(self.root, self.grants, self.placement, self.report_keys, chain=chain)
+        return self._but(chain=chain)
 
     def with_report_keys(self, report_keys: Mapping[str, str]) -> "Trust":
         """The same view with these nodes' report keys (the controller's side)."""
-        return Trust(self.root, self.grants, self.placement, {**self.report_keys, **report_keys}, chain=self.chain)
+        return self._but(report_keys={**self.report_keys, **report_keys})
+
+    def with_suspensions(self, suspensions: Iterable[Suspension]) -> "Trust":
+        """The same view with just these suspensions."""
+        return self._but(suspensions=tuple(suspensions))
+
+    def without_grant(self, area: str) -> "Trust":
+        """The same view without the grant of an area."""
+        return self._but(grants={each: grant for each, grant in self.grants.items() if each != area})
+
+    def _but(self, **changes: Any) -> "Trust":
+        mine = {
+            "root": self.root,
+            "grants": self.grants,
+            "placement": self.placement,
+            "report_keys": self.report_keys,
+            "chain": self.chain,
+            "suspensions": self.suspensions,
+        }
+        return Trust(**(mine | changes))
 
     @cached_property
     def keys(self) -> Mapping[str, tuple[Verifier, bool]]:
@@ -171,11 +200,63 @@ class Trust:
         tables = [self._tables[area] for area in ("root", *areas) if area in self._tables]
         return frozenset(keyid for table in tables for keyid, signer in table.items() if signer.state == "stolen")
 
+    def stolen(self, authority: str) -> frozenset[str]:
+        """The keys that an authority, or one above it, calls stolen."""
+        own = self._tables.get(authority, {}).items()
+        return self._stolen_above(authority) | {keyid for keyid, signer in own if signer.state == "stolen"}
+
+    @cached_property
+    def has_void(self) -> bool:
+        """Whether any key at all is suspended or stolen; nearly never, so it is asked first."""
+        return bool(self.suspensions) or any(
+            signer.state == "stolen" for table in self._tables.values() for signer in table.values()
+        )
+
+    def suspended(self, authority: str, now: Clock) -> frozenset[str]:
+        """The keys that are suspended now as signers of an authority: in the area of their suspension and below it."""
+        mine = position(self.chain, authority) if self.suspensions else None
+        if mine is None:
+            return frozenset()
+        held = [each for each in self.suspensions if self._reaches(each, mine)]
+        return frozenset(each.what.key_id for each in held if self._in_force(each, now))
+
+    def _reaches(self, suspension: Suspension, at: int) -> bool:
+        area = position(self.chain, suspension.what.area)
+        return area is not None and area <= at
+
+    def _in_force(self, suspension: Suspension, now: Clock) -> bool:
+        """Not over, not lifted by an authority as wide, by a hand that is not suspended itself (by one wider still)."""
+        what = suspension.what
+        if what.lifts or now.is_past(what.until_ms) or not self._still_said(suspension, now):
+            return False
+        return not any(
+            other.what.lifts
+            and (other.what.area, other.what.key_id) == (what.area, what.key_id)
+            and other.what.seq > what.seq
+            and (other.what.authority == what.authority or covers(self.chain, other.what.authority, what.authority))
+            and self._still_said(other, now)
+            for other in self.suspensions
+        )
+
+    def _still_said(self, suspension: Suspension, now: Clock) -> bool:
+        what = suspension.what
+        if what.authority == what.area or not covers(self.chain, what.authority, what.area):
+            return False
+        delegates = {person for power in self.powers(what.authority, "delegate") for person in power.persons}
+        void = self.suspended(what.authority, now)
+        signers = self.signers(what.authority, suspension.keyids, held=True)
+        return any(signer.person in delegates and signer.keyid not in void for signer in signers)
+
+    def names(self, area: str, keyid: str) -> bool:
+        """Whether the grant of an area names this key."""
+        return keyid in self._tables.get(area, {})
+
     def powers(self, authority: str, name: str) -> tuple[Power, ...]:
         """The powers of this name that a grant hands out; from the root, its roles."""
         if authority == "root" and self.root:
             body = self.root.body
-            role = {"root": body.root, "delegate": body.delegate, "placement": body.placement}.get(name)
+            roles = {"root": body.root, "delegate": body.delegate, "placement": body.placement, "time": body.time}
+            role = roles.get(name)
             if role is None:
                 return ()
             return (Power(power="delegate", persons=role.persons, threshold=role.threshold),)

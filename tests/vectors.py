@@ -18,9 +18,11 @@ from msgspec import Struct, structs
 from protocol.documents import Grant, Placement, Root
 from protocol.envelope import Opened, open_pinned_root, unseal
 from protocol.errors import ProtocolError
+from protocol.passing import Suspend
 from protocol.rules import Clock, Me, document_mark, mark_of, slot_of
 from protocol.seen import Seen
-from protocol.trust import Trust
+from protocol.suspension import mark_of_suspend, slot_of_suspend
+from protocol.trust import Suspension, Trust
 from protocol.units import ClockState, Document
 
 PATH: Final = Path(__file__).parents[1] / "protocol" / "vectors" / "vectors.json"
@@ -116,10 +118,15 @@ def remember(judge: Reader, payload: Document, digest: str) -> Reader:
 def take_in(judge: Reader, opened: Opened) -> Reader:
     """What a reader knows after it accepted this: the least that any program has to store."""
     payload = opened.payload
-    if not opened.fresh or opened.kind in ("hello", "receipt", "fetch"):
+    if not opened.fresh or opened.kind in ("hello", "receipt", "fetch", "time"):
         return judge
     if isinstance(payload, Document):
         return remember(judge, payload, opened.digest)
+    if isinstance(payload, Suspend):
+        seen = judge.seen.with_document(slot_of_suspend(payload), mark_of_suspend(payload, opened.digest))
+        held = [each for each in judge.trust.suspensions if slot_of_suspend(each.what) != slot_of_suspend(payload)]
+        trust = judge.trust.with_suspensions([*held, Suspension(payload, opened.keyids)])
+        return structs.replace(judge, seen=seen, trust=trust)
     mark = mark_of(payload, opened.digest, opened.signers)
     return structs.replace(judge, seen=judge.seen.with_order(mark))
 

@@ -29,6 +29,9 @@ from protocol.trust import Trust
 ONE_PLACE: Final = frozenset({"root", "grant", "placement", "network"})
 """Kinds of which one is in force for a subject, whoever signed it."""
 
+UNASSESSED: Final = frozenset({"root", "suspend"})
+"""A root goes by its version alone; a suspension is asked for its signers whenever it is asked at all."""
+
 
 class _Taken(Struct, frozen=True):
     """What a transaction did: what came into force, what fell out of it."""
@@ -68,6 +71,8 @@ def _apply(parts: Parts, taken: _Taken) -> None:
 def _take(tx: Transaction, world: World, clock: Clock, who: Actor, raw: bytes, claim: peek.Claim) -> _Taken:
     if claim.kind in ("order", "exercise"):
         raise WrongType(f"a {claim.kind} is no document: submit it with the orders")
+    if claim.kind == "suspend":
+        raise WrongType("a suspension is no document: submit it with `loa suspend`")
     slot = _slot_of(claim)
     trust = world.trust.standing_in(world.chain_of(claim.subject or claim.area))
     opened = unseal(raw, topic=None, trust=trust, me=Me(), now=clock, seen=world.seen_of(slot))
@@ -169,7 +174,7 @@ def _reassess(
     dropped: list[Slot] = []
     authorities = [authority]
     for each in authorities:
-        slots = {document.slot for document in documents.of_authority(tx, each) if document.slot.kind != "root"}
+        slots = {document.slot for document in documents.of_authority(tx, each) if document.slot.kind not in UNASSESSED}
         for slot in sorted(slots, key=lambda slot: (slot.kind, slot.subject, slot.authority)):
             candidates = documents.of_slot(tx, slot)
             best = next((held for held in candidates if _still_said(held, world, trust, clock)), None)
@@ -189,12 +194,8 @@ def _reassess(
 
 
 def _with_grant(trust: Trust, area: str, best: DocumentStored | None) -> Trust:
-    grants = {each: grant for each, grant in trust.grants.items() if each != area}
-    if best is not None:
-        document = stored_world.standing_of(best.digest, best.raw).document
-        if isinstance(document, Grant):
-            grants[area] = document
-    return Trust(trust.root, grants)
+    document = stored_world.standing_of(best.digest, best.raw).document if best is not None else None
+    return trust.with_document(document) if isinstance(document, Grant) else trust.without_grant(area)
 
 
 def _still_said(stored: DocumentStored, world: World, trust: Trust, clock: Clock) -> bool:

@@ -86,6 +86,26 @@ class NodeView(Struct, frozen=True, kw_only=True):
     refused: int = 0
     records_upto: int = 0
     retired: bool = False
+    suspended: tuple[str, ...] = ()
+    doubt_ms: int | None = None
+
+
+class SuspendView(Struct, frozen=True, kw_only=True):
+    """A key that was suspended (or whose suspension was lifted) in an area. `held` of so many `nodes` named it in their hello."""
+
+    digest: str
+    area: str
+    area_name: str
+    key_id: str
+    person: str
+    authority: str
+    seq: int
+    until_ms: int
+    reason: str
+    lifts: bool
+    in_force: bool
+    nodes: int
+    held: int
 
 
 class RowView(Struct, frozen=True, kw_only=True):

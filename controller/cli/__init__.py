@@ -18,6 +18,8 @@ from controller.cli import (
     report,
     running,
     stations,
+    suspending,
+    timekeeping,
     trust,
 )
 from controller.cli.options import STATE_ENV
@@ -38,12 +40,14 @@ app.add_typer(places.app, name="area")
 app.add_typer(boards.app, name="node")
 app.add_typer(trust.app, name="trust")
 app.command("export", epilog="loa export /media/usb/loa --for-node 4QX0Y7K2M8")(exporting.export)
+app.command("suspend", epilog="loa suspend --person chu-tich --reason 'mất máy' --key p1.key")(suspending.suspend)
 app.add_typer(library.app, name="media")
 app.add_typer(programmes.app, name="programme")
 app.add_typer(stations.app, name="station")
 app.add_typer(networks.app, name="network")
 app.add_typer(emergency.app, name="emergency")
 app.add_typer(records.people, name="people")
+app.add_typer(timekeeping.app, name="timekeeper")
 app.command("plays", epilog="loa plays --node 4QX0Y7K2M8 --hours 48")(records.plays)
 app.add_typer(report.app, name="report")
 app.command("refusals", epilog="loa refusals")(records.refusals)

@@ -85,6 +85,8 @@ def show(
             ("missing sounds", str(view.missing_media)),
             ("sounding", view.sounding or "nothing"),
             ("refused", str(view.refused)),
+            *[("suspended", each) for each in view.suspended],
+            *([] if view.doubt_ms is None else [("in doubt since", f"{moment(view.doubt_ms)}: see `loa node settled --help`")]),
         ]
     )
 
@@ -104,6 +106,23 @@ def retire(
     with Link(folder.socket) as link:
         link.delete(f"/v1/nodes/{identity}")
     say(f"Node {identity} is retired.")
+
+
+@app.command("settled", epilog="loa node settled 4QX0Y7K2M8")
+def settled(
+    node: Annotated[str, typer.Argument(help="The node's id.")],
+    *,
+    yes: YesOption = False,
+    state: StateOption = DEFAULT_STATE,
+) -> None:
+    """You looked at a node that seemed copied or restored, and it is in order: the alarm goes, until it happens again."""
+    folder = StateFolder(state)
+    folder.require()
+    identity = check_node_id(node)
+    ask(f"Is node {identity} one device again, on its own card?", yes=yes)
+    with Link(folder.socket) as link:
+        link.post(f"/v1/nodes/{identity}/settled", {}, NodeView)
+    say(f"Node {identity} is settled.")
 
 
 def _clock(view: NodeView) -> str:

@@ -30,7 +30,13 @@ def letter(order: AnyOrder, raw: bytes) -> Letter:
 
 
 async def publish_directly(folder: StateFolder, letters: Sequence[tuple[AnyOrder, bytes]], silence: str) -> tuple[str, ...]:
-    """Publish to the broker under the operator's certificate; returns what to tell the person. Raises InputRefused."""
+    """Publish orders to the broker under the operator's certificate; returns what to tell the person. Raises InputRefused."""
+    said = await publish_letters(folder, [letter(order, raw) for order, raw in letters], silence)
+    return (*said, "serve takes the order up and offers it again when it is back: then `loa emergency watch`.")
+
+
+async def publish_letters(folder: StateFolder, letters: list[Letter], silence: str) -> tuple[str, ...]:
+    """The same of anything sealed that may go round serve."""
     name, certificate, key = folder.operator()
     settings = read_settings(folder)
     door = Door(
@@ -42,7 +48,7 @@ async def publish_directly(folder: StateFolder, letters: Sequence[tuple[AnyOrder
         name=name,
     )
     try:
-        await publish(door, [letter(order, raw) for order, raw in letters])
+        await publish(door, letters)
     except BrokerUnreached as error:
         raise InputRefused(
             f"NOT SENT. {silence}; and {error}. Reach the nodes another way (telephone, the switch on the pole)"
@@ -50,5 +56,4 @@ async def publish_directly(folder: StateFolder, letters: Sequence[tuple[AnyOrder
     return (
         f"{LOUD} at {door.host}:{door.port} as {name}, because: {silence}.",
         NOT_KNOWN,
-        "serve takes the order up and offers it again when it is back: then `loa emergency watch`.",
     )

@@ -104,12 +104,12 @@ def signer(*, state: StateOption = DEFAULT_STATE) -> None:
     StateFolder(state).require()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:
-        asyncio.run(_until_told(process.serve(load(state))))
+        asyncio.run(until_told(process.serve(load(state))))
     except ConfigWrong as wrong:
         raise InputRefused(str(wrong)) from wrong
 
 
-async def _until_told(work: Coroutine[None, None, None]) -> None:
+async def until_told(work: Coroutine[None, None, None]) -> None:
     """Run until SIGTERM or SIGINT, then let it close what it opened."""
     task = asyncio.create_task(work)
     loop = asyncio.get_running_loop()

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from controller.actions.views import NodeView, Presence, Reason
 from controller.core.world import NodeKnown, World
+from protocol.reader import Clock
 
 OFFSET_NOTICE_MS: Final = 2_000
 """A clock that is further off than this shows; below it may be the way of the message."""
@@ -33,6 +34,9 @@ class NodeState(Struct, frozen=True, kw_only=True):
     record_epoch: int
     records_first: int
     records_upto: int
+    doubt: str = ""
+    doubt_why: str = ""
+    doubt_ms: int | None = None
 
 
 _SAID: Final[dict[str, tuple[int, str, str]]] = {
@@ -44,6 +48,17 @@ _SAID: Final[dict[str, tuple[int, str, str]]] = {
     "clock-holdover": (1, "Đồng hồ đang tự chạy, chưa đồng bộ lại", "Clock in holdover, not synchronised again yet"),
     "clock-attested": (1, "Giờ mới được xác nhận tạm: chưa phát theo lịch", "Time attested only: nothing timed will play"),
     "clock-offset": (1, "Đồng hồ lệch {} giây", "Clock is off by {} s"),
+    "identity-doubled": (
+        2,
+        "Hai thiết bị dùng chung danh tính này (thẻ nhớ bị sao chép?): {}",
+        "Two devices hold this identity (was the card copied?): {}",
+    ),
+    "identity-restored": (
+        2,
+        "Thẻ nhớ đã quay về bản cũ (khôi phục hoặc sao chép?): {}",
+        "The card went back to an older state (restored or copied?): {}",
+    ),
+    "suspended": (1, "Khóa đang bị tạm ngưng: {}", "Keys suspended: {}"),
     "amnesia": (2, "Mất bộ nhớ: dữ liệu trên cụm loa đã làm lại", "Memory lost: the node's data were made anew"),
     "lagging": (2, "Chưa có bản mới: {}", "Does not hold the current: {}"),
     "missing-media": (2, "Thiếu {} tệp âm thanh", "{} sound files are missing"),
@@ -83,7 +98,9 @@ def _trouble(name: str) -> Reason:
     return Reason(code="trouble", severity=severity, vi=vi.format(said_vi), en=en.format(said_en))
 
 
-def reasons_of(node: NodeKnown, state: NodeState, lagging: tuple[str, ...], refused: int) -> tuple[Reason, ...]:
+def reasons_of(
+    node: NodeKnown, state: NodeState, lagging: tuple[str, ...], refused: int, suspended: tuple[str, ...] = ()
+) -> tuple[Reason, ...]:
     """Everything that is not well with a node, worst first."""
     found = [] if state.online == "online" else [_reason(state.online)]
     if node.chain is None:
@@ -92,6 +109,8 @@ def reasons_of(node: NodeKnown, state: NodeState, lagging: tuple[str, ...], refu
         found.extend(_of_what_it_said(state, lagging))
     if refused:
         found.append(_reason("refused", str(refused)))
+    if suspended:
+        found.append(_reason("suspended", ", ".join(suspended)))
     return tuple(sorted(found, key=lambda reason: -reason.severity))
 
 
@@ -100,6 +119,8 @@ def _of_what_it_said(state: NodeState, lagging: tuple[str, ...]) -> list[Reason]
     offset_ms = offset_of(state)
     if offset_ms is not None and abs(offset_ms) > OFFSET_NOTICE_MS:
         found.append(_reason("clock-offset", f"{offset_ms / 1000:+.0f}"))
+    if state.doubt:
+        found.append(_reason(state.doubt, state.doubt_why))
     if state.amnesia:
         found.append(_reason("amnesia"))
     if lagging:
@@ -119,16 +140,28 @@ def offset_of(state: NodeState) -> int | None:
 
 def lagging_of(world: World, state: NodeState, now_ms: int) -> tuple[str, ...]:
     """The kinds and subjects of documents that the node should hold and did not name."""
-    return tuple(
-        f"{held.document.kind} {held.document.subject}" for held in world.due(state.id, now_ms) if held.digest not in state.holds
-    )
+    lacking = [held.document for held in world.due(state.id, now_ms) if held.digest not in state.holds]
+    late = [held.what.area for held in world.suspends_due(state.id, now_ms) if held.digest not in state.holds]
+    return (*(f"{document.kind} {document.subject}" for document in lacking), *(f"suspend {area}" for area in late))
+
+
+def suspended_on(world: World, node: str, now_ms: int) -> tuple[str, ...]:
+    """Whose keys do not count on a node now, and in which area."""
+    found = []
+    for held in world.suspends_due(node, now_ms):
+        trust = world.trust.standing_in(world.chain_of(node))
+        if not held.what.lifts and held.what.key_id in trust.suspended(held.what.area, Clock(now_ms, "good")):
+            person = world.persons_of(held.what.area).get(held.what.key_id, held.what.key_id[:16])
+            found.append(f"{person} ({held.what.area})")
+    return tuple(dict.fromkeys(found))
 
 
 def view_of(world: World, state: NodeState, *, sounding: str | None, refused: int, now_ms: int) -> NodeView:
     """A node as people see it."""
     node = world.nodes[state.id]
     lagging = lagging_of(world, state, now_ms)
-    reasons = reasons_of(node, state, lagging, refused)
+    suspended = suspended_on(world, state.id, now_ms)
+    reasons = reasons_of(node, state, lagging, refused, suspended)
     commune = world.commune_of(node.settlement) or ""
     online: Presence = "unknown"
     match state.online:
@@ -165,4 +198,6 @@ def view_of(world: World, state: NodeState, *, sounding: str | None, refused: in
         refused=refused,
         records_upto=state.records_upto,
         retired=node.retired,
+        suspended=suspended,
+        doubt_ms=state.doubt_ms,
     )

@@ -30,6 +30,7 @@ _KNOWN: Final[tuple[tuple[str, str, str], ...]] = (
     (r"its sound time is over", "", "hết thời lượng cho phép"),
     (r"no voice for (.+)", "", "không có giọng đọc cho {0}"),
     (r"the card failed before .+", "", "thẻ nhớ hỏng trước khi mất điện, mất bản ghi của lượt này"),
+    (r"suspended", "", "khóa của người ký đang bị tạm ngưng"),
     (r"storage: (.+)", "", "thẻ nhớ không ghi được ({0})"),
     (r"relay: (.+)", "", "tiếp sóng: {0}"),
 )

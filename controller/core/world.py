@@ -8,13 +8,14 @@ from typing import Final
 
 from msgspec import Struct, structs
 
+from controller.core.suspends import SuspendHeld
 from protocol.bulletins import Item, Programme
 from protocol.documents import AnyDocument, ChainLink, Grant, Network, Placement, Root, Station
 from protocol.programme import recordings
 from protocol.rules import slot_of
 from protocol.seen import Mark, Seen, Slot
 from protocol.topics import topic
-from protocol.trust import Trust
+from protocol.trust import Trust, public_key
 from protocol.units import AreaLevel
 
 DUE_ORDER: Final = {"root": 0, "grant": 1, "placement": 2, "network": 3, "station": 4, "programme": 5}
@@ -78,15 +79,24 @@ class Standing(Struct, frozen=True, kw_only=True):
 class World:
     """Areas, nodes and standing documents, with the questions that acts ask of them."""
 
-    def __init__(self, areas: Iterable[AreaKnown], nodes: Iterable[NodeKnown], standing: Iterable[Standing]) -> None:
+    def __init__(
+        self,
+        areas: Iterable[AreaKnown],
+        nodes: Iterable[NodeKnown],
+        standing: Iterable[Standing],
+        suspends: Iterable[SuspendHeld] = (),
+    ) -> None:
         self.areas: dict[str, AreaKnown] = {area.id: area for area in areas}
         self.nodes: dict[str, NodeKnown] = {node.id: node for node in nodes}
         self.standing: dict[Slot, Standing] = {}
+        self.suspends: dict[Slot, SuspendHeld] = {}
         self.trust = Trust()
         self._nodes_in: dict[str, set[str]] = {}
         self._by_subject: dict[str, set[Slot]] = {}
         for held in sorted(standing, key=lambda held: DUE_ORDER[held.document.kind]):
             self.take_document(held)
+        for suspend in suspends:
+            self.take_suspend(suspend)
 
     # --- changes ---
 
@@ -117,9 +127,17 @@ class World:
     def drop_document(self, slot: Slot) -> None:
         """A document whose signers lost their powers, with nothing to fall back to."""
         if self.standing.pop(slot, None) is not None and slot.kind == "grant":
-            grants = {area: grant for area, grant in self.trust.grants.items() if area != slot.subject}
-            self.trust = Trust(self.trust.root, grants)
+            self.trust = self.trust.without_grant(slot.subject)
         self._by_subject.get(slot.subject, set()).discard(slot)
+
+    def trust_with(self, held: SuspendHeld) -> Trust:
+        """The trust as it will be with this suspension."""
+        return self.trust.with_suspensions(each.suspension for each in (self.suspends | {held.slot: held}).values())
+
+    def take_suspend(self, held: SuspendHeld) -> None:
+        """A key was suspended, or its suspension lifted."""
+        self.trust = self.trust_with(held)
+        self.suspends[held.slot] = held
 
     def _place(self, placement: Placement) -> None:
         node = self.nodes.get(placement.body.node)
@@ -187,6 +205,19 @@ class World:
             found.extend(self.standing[slot] for slot in self._by_subject.get(area, ()) if slot.kind != "root")
         due = [held for held in found if held.document.kind in ("root", "grant") or now_ms < held.document.valid_until_ms]
         return tuple(sorted(due, key=lambda held: (DUE_ORDER[held.document.kind], self._depth(held), held.slot.authority)))
+
+    def suspends_due(self, node: str, now_ms: int) -> tuple[SuspendHeld, ...]:
+        """The suspensions and lifts that this node should hold, the oldest first."""
+        if not self.suspends:
+            return ()
+        areas = {link.area for link in self.chain_of(node)}
+        due = [held for held in self.suspends.values() if held.what.area in areas and now_ms < held.what.forgotten_ms]
+        return tuple(sorted(due, key=lambda held: held.what.seq))
+
+    def persons_of(self, area: str) -> Mapping[str, str]:
+        """Whose each key of an area's grant is."""
+        grant = self.trust.grants.get(area)
+        return {public_key(key.public).keyid: key.person for key in grant.body.keys} if grant else {}
 
     def held_at(self, subject: str) -> tuple[Standing, ...]:
         """The documents in force whose subject is this area or node, in a fixed order."""

@@ -3,10 +3,11 @@
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import exists, func, insert, select, update
+from sqlalchemy import func, insert, select, update
 
 from controller.actions.views import PlayView
 from controller.core.fleet import NodeState
+from controller.store import identity
 from controller.store.database import Transaction
 from controller.store.schema import nodes, plays
 from protocol.reports import Alive, Health, Hello, PlayRecord, Receipt
@@ -35,6 +36,9 @@ def _state(row: Any) -> NodeState:
         record_epoch=row.record_epoch,
         records_first=row.records_first,
         records_upto=row.records_upto,
+        doubt=row.doubt,
+        doubt_why=row.doubt_why,
+        doubt_ms=row.doubt_ms,
     )
 
 
@@ -71,8 +75,9 @@ def heard(tx: Transaction, report: Hello | Receipt, now_ms: int) -> None:
         "heard_at_ms": now_ms,
         "device_at_ms": report.at_ms,
         "clock_state": report.clock_state,
-        "boot_count": report.boot_count,
     }
+    if isinstance(report, Hello):
+        values["boot_count"] = report.boot_count
     tx.execute(update(nodes).where(nodes.c.id == report.node).values(values))
 
 
@@ -84,8 +89,8 @@ def take_hello(tx: Transaction, hello: Hello, *, late: bool = False) -> NodeStat
     known = state_of(tx, hello.node)
     if known is None:
         return None
-    # a first boot is new, not lost; lost it is when it knows less of its own records than we do
-    forgot = hello.amnesia and not late and hello.last_record_id < _last_counted(tx, known)
+    # a first boot is new, not lost; lost it is when it knows less of its own records than we do. A restored card knows less too
+    forgot = not late and hello.last_record_id < last_counted(tx, known)
     lost = hello.amnesia and (known.amnesia or forgot)
     values: dict[str, Any] = {
         "nonce": hello.nonce,
@@ -98,12 +103,13 @@ def take_hello(tx: Transaction, hello: Hello, *, late: bool = False) -> NodeStat
         "records_first": max(hello.first_record_id, 1),
     }
     if forgot:
-        values |= {"record_epoch": known.record_epoch + 1, "records_upto": 0}
+        upto = 0 if hello.amnesia else min(known.records_upto, hello.last_record_id)
+        values |= {"record_epoch": known.record_epoch + 1, "records_upto": upto}
     tx.execute(update(nodes).where(nodes.c.id == hello.node).values(values))
     return state_of(tx, hello.node)
 
 
-def _last_counted(tx: Transaction, known: NodeState) -> int:
+def last_counted(tx: Transaction, known: NodeState) -> int:
     """The highest number that was stored of a node's present memory, beyond gaps too."""
     these = (plays.c.node == known.id) & (plays.c.epoch == known.record_epoch)
     return max(known.records_upto, tx.execute(select(func.max(plays.c.record_id)).where(these)).scalar() or 0)
@@ -115,7 +121,12 @@ def take_alive(tx: Transaction, alive: Alive, now_ms: int, *, believed: bool) ->
     Returns whether the node's presence changed.
     """
     known = tx.execute(select(nodes.c.online, nodes.c.birth).where(nodes.c.id == alive.node)).first()
-    if known is None or alive.birth < known.birth:
+    if known is None:
+        return False
+    twice = alive.online and believed and alive.birth <= known.birth
+    if twice and identity.turned(tx, alive.node, now_ms):
+        return True
+    if alive.birth < known.birth:
         return False
     if alive.online and not believed:
         never = (nodes.c.id == alive.node) & (nodes.c.online == "never")
@@ -163,24 +174,39 @@ def all_unknown(tx: Transaction) -> None:
 def take_plays(tx: Transaction, node: str, records: tuple[PlayRecord, ...], now_ms: int) -> int:
     """Store play records, each once, and return up to which one there is no gap."""
     known = tx.execute(select(nodes.c.record_epoch, nodes.c.records_first, nodes.c.records_upto).where(nodes.c.id == node)).one()
+    epoch, upto = known.record_epoch, max(known.records_upto, known.records_first - 1)
     for record in records:
-        this = (plays.c.node == node, plays.c.epoch == known.record_epoch, plays.c.record_id == record.record_id)
-        if tx.execute(select(exists().where(*this))).scalar():
+        if (same := _is_told(tx, node, epoch, record)) is True:
             continue
-        values = msgspec.structs.asdict(record) | {"node": node, "epoch": known.record_epoch, "stored_ms": now_ms}
+        if same is False:
+            identity.doubt(tx, node, "identity-restored", f"play record {record.record_id} was told twice, as two plays", now_ms)
+            epoch, upto = epoch + 1, record.record_id - 1
+        values = msgspec.structs.asdict(record) | {"node": node, "epoch": epoch, "stored_ms": now_ms}
         tx.execute(insert(plays).values(values))
-    upto = max(known.records_upto, known.records_first - 1)
     following = (
         select(plays.c.record_id)
-        .where(plays.c.node == node, plays.c.epoch == known.record_epoch, plays.c.record_id > upto)
+        .where(plays.c.node == node, plays.c.epoch == epoch, plays.c.record_id > upto)
         .order_by(plays.c.record_id)
     )
     for number in tx.execute(following).scalars():
         if number != upto + 1:
             break
         upto = number
-    tx.execute(update(nodes).where(nodes.c.id == node).values(records_upto=upto))
+    tx.execute(update(nodes).where(nodes.c.id == node).values(records_upto=upto, record_epoch=epoch))
     return int(upto)
+
+
+def _is_told(tx: Transaction, node: str, epoch: int, record: PlayRecord) -> bool | None:
+    """Whether this number stands for this play already (True), for another (False), or for none (None).
+
+    A record that the card lost is told as lost under its old number; that is no other play.
+    """
+    this = (plays.c.node == node) & (plays.c.epoch == epoch) & (plays.c.record_id == record.record_id)
+    row = tx.execute(select(plays.c.digest, plays.c.item, plays.c.planned_ms).where(this)).first()
+    if row is None:
+        return None
+    lost = "lost" in (record.item, row.item)
+    return lost or (row.digest, row.item, row.planned_ms) == (record.digest, record.item, record.planned_ms)
 
 
 def list_plays(tx: Transaction, node: str | None, since_ms: int, until_ms: int | None, limit: int) -> list[PlayView]:

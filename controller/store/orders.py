@@ -12,7 +12,10 @@ from controller.core.world import World
 from controller.store.database import Transaction
 from controller.store.schema import node_areas, nodes, order_nodes, orders
 from protocol.reports import OrderResult
+from protocol.rules import Clock
 from protocol.seen import OrderMark, Seen
+from protocol.suspension import stands
+from protocol.trust import Trust
 
 _LIST: Final = msgspec.json.Decoder(tuple[str, ...])
 
@@ -99,6 +102,17 @@ def close_replaced(tx: Transaction, new: OrderMark, world: World) -> None:
     reached = select(order_nodes.c.node).where(order_nodes.c.digest == new.digest)
     these = order_nodes.c.digest.in_([mark.digest for mark in old]) & order_nodes.c.node.in_(reached)
     tx.execute(update(order_nodes).where(these).values(next_offer_ms=None))
+
+
+def close_void(tx: Transaction, trust: Trust, world: World, clock: Clock) -> None:
+    """Offer no longer what void keys said: every node would refuse it."""
+    open_orders = select(orders).where(
+        exists().where(order_nodes.c.digest == orders.c.digest, order_nodes.c.next_offer_ms.is_not(None))
+    )
+    marks = [_stored(row).mark for row in tx.execute(open_orders)]
+    void = [mark.digest for mark in marks if not stands(mark, trust.standing_in(world.chain_of(mark.area)), clock)]
+    if void:
+        tx.execute(update(order_nodes).where(order_nodes.c.digest.in_(void)).values(next_offer_ms=None))
 
 
 def mark_sent(tx: Transaction, digest: str, now_ms: int) -> str:
@@ -213,6 +227,8 @@ def offers_for(tx: Transaction, node: str, world: World, now_ms: int) -> list[Of
     for row in tx.execute(missed).all():
         tx.execute(insert(order_nodes).values(digest=row.digest, node=node, next_offer_ms=now_ms))
         close_replaced(tx, _stored(row).mark, world)
+    if world.trust.has_void:
+        close_void(tx, world.trust, world, Clock(now_ms, "good"))
     return [offer for offer in _offers(tx, order_nodes.c.node == node, 100) if _put_off(tx, offer, now_ms)]
 
 

@@ -82,6 +82,12 @@ nodes = Table(
     _number("records_first", "1"),
     _number("records_upto", "0"),
     _text("external_ids", "{}"),
+    _text("lives", "[]"),
+    _text("turns", "[]"),
+    _number("orders_held", "0"),
+    _text("doubt", ""),
+    _at("doubt_ms"),
+    _text("doubt_why", ""),
 )
 
 node_areas = Table(

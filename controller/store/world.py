@@ -6,11 +6,13 @@ import msgspec
 from sqlalchemy import delete, func, insert, select, update
 
 from controller.core.peek import stored
+from controller.core.suspends import SuspendHeld
 from controller.core.world import AreaKnown, NodeKnown, Standing, World
 from controller.store.database import Transaction
 from controller.store.schema import area_groups, areas, documents, node_areas, nodes
 from protocol.bulletins import Programme
 from protocol.documents import AnyDocument, Grant, Network, Placement, Root, Station
+from protocol.passing import Suspend
 
 FIRST_NODE_NO: Final = 2_000_000_000
 """Node numbers begin above every number that a settlement's code can give."""
@@ -52,8 +54,17 @@ def load(tx: Transaction) -> World:
         )
         for row in tx.execute(select(nodes))
     ]
-    rows = tx.execute(select(documents.c.digest, documents.c.raw).where(documents.c.in_force))
-    return World(found_areas, found_nodes, [standing_of(row.digest, row.raw) for row in rows])
+    rows = list(tx.execute(select(documents).where(documents.c.in_force)))
+    standing = [standing_of(row.digest, row.raw) for row in rows if row.kind != "suspend"]
+    suspends = [_suspend_of(row.digest, row.raw, row.keyids) for row in rows if row.kind == "suspend"]
+    return World(found_areas, found_nodes, standing, suspends)
+
+
+def _suspend_of(digest: str, raw: bytes, keyids: str) -> SuspendHeld:
+    what = stored(raw)
+    if not isinstance(what, Suspend):
+        raise TypeError(f"{digest} is stored as a suspension and is a {type(what).__name__}")
+    return SuspendHeld(digest=digest, what=what, raw=raw, keyids=_NAMES.decode(keyids))
 
 
 def standing_of(digest: str, raw: bytes) -> Standing:

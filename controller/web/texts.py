@@ -155,6 +155,7 @@ _LISTS: Final = {
     "reason.bad-signature": ("chữ ký không hợp lệ", "bad signature"),
     "reason.not-mine": ("không phải cho cụm loa này", "not for this cluster"),
     "reason.not-empowered": ("người ký không có quyền", "signer not empowered"),
+    "reason.suspended": ("khóa của người ký đang bị tạm ngưng", "a signer's key is suspended"),
     "reason.too-few-persons": ("chưa đủ số người ký", "too few signers"),
     "reason.from-future": ("ghi thời điểm ở tương lai", "dated in the future"),
     "reason.superseded": ("lệnh cũ, đã có lệnh mới hơn", "old, a newer one is held"),

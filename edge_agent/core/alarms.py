@@ -59,7 +59,7 @@ def is_being_updated(turn: Turn, alarm: Alarm) -> bool:
 
 def take_effect(turn: Turn, alarm: Alarm, record: PlayRecord | None) -> None:
     """It is on disk: it takes the place of what it updates, and sounds unless something higher does."""
-    stops = turn.state.seen.stops()
+    stops = authority.standing_orders(turn).stops()
     if any(silences(stop, alarm.mark, turn.state.trust) for stop in stops):
         _over_before_begun(turn, alarm, record, "stopped by order")
         return

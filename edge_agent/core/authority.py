@@ -4,6 +4,8 @@ from edge_agent.core.state import Turn
 from protocol.errors import ProtocolError
 from protocol.messages import Sealed
 from protocol.rules import authorise
+from protocol.seen import Seen
+from protocol.suspension import standing
 
 
 def why_not(turn: Turn, payload: Sealed, keyids: tuple[str, ...]) -> str | None:
@@ -14,3 +16,8 @@ def why_not(turn: Turn, payload: Sealed, keyids: tuple[str, ...]) -> str | None:
     except ProtocolError as error:
         return error.code
     return None
+
+
+def standing_orders(turn: Turn) -> Seen:
+    """What was taken in, without the orders of keys that are suspended or stolen now: they stop and hush nothing."""
+    return standing(turn.state.seen, turn.state.trust, turn.wall)

@@ -5,7 +5,7 @@ from typing import Final, Literal
 
 from msgspec import structs
 
-from edge_agent.core import clock, content, plan, reports
+from edge_agent.core import authority, clock, content, plan, reports, suspends
 from edge_agent.core.state import MS_NS, Alarm, Turn
 from edge_agent.events import KeptOrder, Memory
 from protocol.documents import Root
@@ -27,6 +27,7 @@ def recall(turn: Turn, memory: Memory) -> None:
     turn.set(
         seen=_seen_of(memory),
         boot_count=memory.boot_count,
+        boot=turn.now.dice,
         first_boot=memory.first_boot,
         introduced=not memory.first_boot,
         floor_ms=memory.floor_ms,
@@ -46,6 +47,7 @@ def recall(turn: Turn, memory: Memory) -> None:
     clock.trust_rtc(turn, memory.rtc_good_ms)
     clock.judge(turn)  # again: only now are the floor and the RTC's past known
     _recall_documents(turn, memory)
+    suspends.recall(turn, memory)
     for record in memory.bulletins:
         plan.count_session(turn, record)
     for number, order in enumerate(memory.orders, TOLD_AGAIN - len(memory.orders)):
@@ -125,7 +127,7 @@ def _recall_order(turn: Turn, order: KeptOrder, *, told: bool) -> None:
     if not isinstance(start, Start | ExerciseStart):
         return
     alarm = Alarm(start=start, mark=order.mark, raw=order.raw, accepted_ms=order.accepted_ms, tries=1)
-    seen = turn.state.seen
+    seen = authority.standing_orders(turn)
     if any(silences(stop, order.mark, turn.state.trust) for stop in seen.stops()):
         _close(turn, alarm, "stopped", "stopped by order")
     elif any(other.seq > start.seq and may_stop(other, order.mark, turn.state.trust) for other in seen.starts_of(start.incident)):

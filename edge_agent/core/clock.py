@@ -6,7 +6,8 @@ from msgspec import structs
 
 from edge_agent.commands import PutNumber
 from edge_agent.core import reports
-from edge_agent.core.state import MS_NS, Turn
+from edge_agent.core.state import MS_NS, Attested, Turn
+from protocol.passing import TimeToken
 from protocol.units import ClockState
 
 FLOOR_BUILD_MS: Final = 1_793_491_200_000
@@ -25,6 +26,14 @@ RTC_AGREES_MS: Final = 2_000
 RTC_PPM: Final = 100
 """The RTC's own drift with the power off. A DS3231 keeps 5 ppm, but a plain 32 kHz crystal has 20 ppm of make and loses 0.034 ppm
 for each square of a degree away from 25 °C: 75 ppm and more in a box in the sun. So an RTC is good for a week without power."""
+
+TOKEN_AGE_MS: Final = 10_000
+"""A time comes within this of the nonce that it answers, or not at all: its error is half of the way; no broker can keep it."""
+ATTESTED_PPM: Final = 100
+"""CLOCK_MONOTONIC by itself: a computer's crystal is within 50 ppm, and a box in the sun adds as much again. So an attested time
+holds for six days; no power cut carries it."""
+ASK_AGAIN_MS: Final = 30_000
+"""From this error on the node says its new nonces again: three days before the time would be lost."""
 
 
 def watch(turn: Turn) -> None:
@@ -51,6 +60,11 @@ def judge(turn: Turn) -> bool:
         turn.set(rtc_from_ms=None)  # a time source took over
     error_ms = _error_ms(turn)
     clock = _judged(turn, error_ms)
+    if clock == "unknown":
+        clock, error_ms = _attested(turn, error_ms)
+    elif state.attested is not None:
+        turn.set(attested=None)
+    state, now = turn.state, turn.now
     if error_ms != state.clock_error_ms:
         turn.set(clock_error_ms=error_ms)
     offset_ms = now.wall_ms - now.mono_ns // MS_NS
@@ -82,6 +96,40 @@ def _judged(turn: Turn, error_ms: int | None) -> ClockState:
     if error_ms is None or error_ms > HOLDOVER_MS:
         return "unknown"
     return "good" if turn.now.clock == "good" and error_ms <= GOOD_MS else "holdover"
+
+
+def _attested(turn: Turn, error_ms: int | None) -> tuple[ClockState, int | None]:
+    """Without a clock of its own: go by what a timekeeper told and CLOCK_MONOTONIC since, as long as that is within a minute.
+
+    From here on this turn's wall time is that time. It says whether a START is fresh, and nothing else hangs on it.
+    """
+    attested, now = turn.state.attested, turn.now
+    if attested is None:
+        return "unknown", error_ms
+    gone_ms = (now.mono_ns - attested.at_ns) // MS_NS
+    bound_ms = attested.error_ms + gone_ms * ATTESTED_PPM // 1_000_000
+    if bound_ms > HOLDOVER_MS:
+        turn.set(attested=None)
+        return "unknown", error_ms
+    wall_ms = attested.wall_ms + gone_ms
+    turn.now = structs.replace(now, wall_ms=wall_ms, clock="unknown", error_ms=None, rtc_apart_ms=None)
+    return "attested", bound_ms
+
+
+def take_time(turn: Turn, token: TimeToken) -> None:
+    """A timekeeper answered. Ignored: under a usable clock, after 10 s, and below the floor; it raises no floor either."""
+    state, now = turn.state, turn.now
+    told_ns = state.nonces_told_ns.get(token.nonce)
+    if state.clock_usable or told_ns is None or token.at_ms < max(state.floor_ms, FLOOR_BUILD_MS):
+        return
+    way_ms = (now.mono_ns - told_ns) // MS_NS
+    if way_ms > TOKEN_AGE_MS:
+        return
+    half_ms = way_ms // 2 + 1
+    turn.set(attested=Attested(token.at_ms + half_ms, now.mono_ns, half_ms + GOOD_MS))
+    if judge(turn):
+        turn.ask_hello(delay_ms=0)
+        reports.tell_clock(turn, changed=True)
 
 
 def trust_rtc(turn: Turn, rtc_good_ms: int | None) -> None:
@@ -138,7 +186,7 @@ def _renew_nonce(turn: Turn) -> None:
         return
     previous = state.nonces[:1] if age_ns < 2 * NONCE_LIFE_NS else ()
     turn.set(nonces=(now.dice, *previous), nonce_drawn_ns=now.mono_ns)
-    if state.booted and not state.clock_usable:
+    if state.booted and (state.clock == "unknown" or (state.clock == "attested" and (state.clock_error_ms or 0) > ASK_AGAIN_MS)):
         turn.ask_hello(delay_ms=0)
 
 
@@ -153,4 +201,7 @@ def next_wake_ns(turn: Turn) -> list[int]:
     wakes, floor_ms = [state.nonce_drawn_ns + NONCE_LIFE_NS], max(state.floor_ms, FLOOR_BUILD_MS)
     if now.clock != "unknown" and now.wall_ms < floor_ms:
         wakes.append(turn.mono_ns_of(floor_ms))
-    return wakes
+    if state.attested is not None:
+        left_ms = (HOLDOVER_MS - state.attested.error_ms + 1) * (1_000_000 // ATTESTED_PPM)
+        wakes.append(state.attested.at_ns + left_ms * MS_NS)
+    return [max(wake, now.mono_ns + MS_NS) for wake in wakes]

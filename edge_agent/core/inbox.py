@@ -5,7 +5,7 @@ import hashlib
 import msgspec
 
 from edge_agent.commands import Acknowledge, PutMark, RecallRecords, Subscribe
-from edge_agent.core import alarms, content, disk, plan, playback, reports
+from edge_agent.core import alarms, clock, content, disk, plan, playback, reports, suspends
 from edge_agent.core.state import MS_NS, Alarm, Turn
 from edge_agent.events import Arrived
 from protocol import topics
@@ -13,6 +13,7 @@ from protocol.documents import Root
 from protocol.envelope import Opened, claimed, payload_of, peek, unseal
 from protocol.errors import BadSignature, Malformed, NotRead, ProtocolError, WrongType
 from protocol.orders import AnyOrder, ExerciseStart, ExerciseStop, Lift, Start, Stop
+from protocol.passing import Suspend, TimeToken
 from protocol.reports import RecordMark
 from protocol.rules import mark_of
 
@@ -23,7 +24,7 @@ FROM_CARD = 0
 """The ref of a document that lies on the node's own card: nobody waits for an answer."""
 UNVERIFIED = (Malformed, WrongType, BadSignature, NotRead)
 """Refused before, or without knowing, that somebody trusted signed it."""
-TURN_OF_KIND = {"root": 0, "placement": 1, "grant": 2, "order": 3, "exercise": 3}
+TURN_OF_KIND = {"root": 0, "placement": 1, "grant": 2, "suspend": 3, "order": 4, "exercise": 4}
 _RECORD_MARK = msgspec.json.Decoder(RecordMark)
 _READS = frozenset(reports.READS)
 
@@ -85,10 +86,16 @@ def take(turn: Turn, event: Arrived) -> None:
         _refuse(turn, event, error.code, str(error), signed=not isinstance(error, UNVERIFIED))
         return
     payload = opened.payload
+    if isinstance(payload, TimeToken):
+        turn.tell(Acknowledge(event.ref))
+        clock.take_time(turn, payload)
+        return
     if not opened.fresh and disk.join(turn, opened.digest, event.ref):
         return
     if isinstance(payload, Start | Stop | Lift | ExerciseStart | ExerciseStop):
         _take_order(turn, opened, payload, event)
+    elif opened.fresh and isinstance(payload, Suspend):
+        suspends.take(turn, opened, payload, event.ref)
     elif opened.fresh:
         content.take_document(turn, opened, event.ref)
         subscribe(turn)

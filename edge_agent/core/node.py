@@ -3,7 +3,7 @@
 from typing import Final, assert_never
 
 from edge_agent.commands import Command
-from edge_agent.core import alarms, boot, cache, clock, content, disk, inbox, plan, playback, reports, supply
+from edge_agent.core import alarms, boot, cache, clock, content, disk, inbox, plan, playback, reports, supply, suspends
 from edge_agent.core.state import MS_NS, State, Turn
 from edge_agent.events import (
     Arrived,
@@ -48,6 +48,7 @@ def decide(state: State, event: Event, now: Instant) -> tuple[State, tuple[Comma
     if inbox.quiet_has_come(turn):
         inbox.take_collected(turn)
     if turn.state.booted:
+        suspends.keep_up(turn)
         content.promote(turn)
         playback.settle(turn)
         content.lend_link(turn)
@@ -134,7 +135,7 @@ def _machine(turn: Turn, event: MachineChecked) -> None:
 def _next_wake_ns(turn: Turn) -> int:
     state = turn.state
     wakes = [turn.now.mono_ns + IDLE_NS, *reports.next_wake_ns(turn), *plan.next_wake_ns(turn)]
-    wakes += [*clock.next_wake_ns(turn), *disk.next_wake_ns(turn), *supply.next_wake_ns(turn)]
+    wakes += [*clock.next_wake_ns(turn), *disk.next_wake_ns(turn), *suspends.next_wake_ns(turn), *supply.next_wake_ns(turn)]
     if state.collect_until_ns is not None:
         wakes.append(state.collect_until_ns)
     wakes += [ends_ns for alarm in state.alarms.values() if (ends_ns := alarms.ends_ns(alarm)) is not None]

@@ -77,7 +77,7 @@ def closes_ms(turn: Turn, at_ms: int) -> int | None:
 
 def is_hushed(turn: Turn, by_authority: str) -> bool:
     """A STOP of everything keeps what an authority says silent until a LIFT; a narrower authority cannot silence a wider one."""
-    orders = turn.state.seen.orders.values()
+    orders = authority.standing_orders(turn).orders.values()
     stops = [mark for mark in orders if mark.op == "STOP" and mark.incident is None and mark.kind == "order"]
     trust = turn.state.trust
     return any(

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import structs
 
 from edge_agent.commands import Publish, PutNumber, PutRecord
+from edge_agent.core import authority
 from edge_agent.core.state import MS_NS, VERSION, Told, Turn
 from protocol.errors import ClockUnusable
 from protocol.messages import TYPES
@@ -217,6 +218,8 @@ def _said_hello(turn: Turn) -> None:
     jitter_ns = HELLO_AGAIN_NS * int(turn.state.nonces[0][:4], 16) >> 16
     wait_ns = min((HELLO_AGAIN_NS + jitter_ns) << min(tries - 1, 16), HELLO_LONGEST_NS + jitter_ns)
     now_ns = turn.now.mono_ns
+    told_ns = {nonce: turn.state.nonces_told_ns.get(nonce, now_ns) for nonce in turn.state.nonces}
+    turn.set(nonces_told_ns=told_ns)
     turn.set(hello_due_ns=None, hello_sent_ns=now_ns, hello_tries=tries, hello_again_ns=now_ns + wait_ns)
 
 
@@ -322,6 +325,11 @@ def _hello(turn: Turn) -> Hello:
         for pending, table in ((False, state.documents), (True, state.waiting))
         for slot, doc in table.items()
     ]
+    held[:0] = [
+        Held(kind="suspend", subject=each.what.area, authority=each.what.authority, seq=each.what.seq, digest=each.digest)
+        for each in state.suspends.values()
+        if not turn.wall.is_past(each.what.forgotten_ms)
+    ]
     current = state.plays.get(state.current) if state.current is not None else None
     sounding = current.alarm if current is not None else None
     incidents = tuple(
@@ -336,13 +344,21 @@ def _hello(turn: Turn) -> Hello:
         reads=READS,
         holds=tuple(held[:HOLDS_A_HELLO]),
         incidents=incidents[:STANDING_A_HELLO],
-        stops=tuple(mark.digest for mark in state.seen.stops())[-STANDING_A_HELLO:],
+        stops=tuple(mark.digest for mark in authority.standing_orders(turn).stops())[-STANDING_A_HELLO:],
         missing_media=state.late_media,
         amnesia=state.first_boot,
         last_record_id=state.next_record_id - 1 if state.introduced else 0,
         first_record_id=state.first_record_id,
         troubles=tuple(sorted(state.troubles)),
+        boot=state.boot,
+        orders=_orders_on_disk(turn),
     )
+
+
+def _orders_on_disk(turn: Turn) -> int:
+    """Only what no power cut takes back: the controller would take fewer for an older card."""
+    under_way = [*turn.state.after.values(), *turn.state.unwritten]
+    return max(0, len(turn.state.seen.orders) - sum(after.order is not None for after in under_way))
 
 
 def tell_clock(turn: Turn, *, changed: bool) -> None:

@@ -12,6 +12,7 @@ from protocol.bulletins import Item
 from protocol.documents import AnyDocument
 from protocol.hours import Aired, Rules
 from protocol.orders import AnyStart
+from protocol.passing import Suspend
 from protocol.programme import Order
 from protocol.recurrence import Calendar
 from protocol.reports import Ending, OrderResult, PlayRecord, Result
@@ -37,6 +38,24 @@ class Stored(Struct, frozen=True):
     keyids: tuple[str, ...]
     media: frozenset[str] = frozenset()
     calendar: Calendar | None = None
+
+
+class Suspended(Struct, frozen=True, kw_only=True):
+    """A suspension that lies on the card. `ran_ms` is how long it had run, in monotonic time, at `since_ns`."""
+
+    what: Suspend
+    digest: str
+    keyids: tuple[str, ...]
+    since_ns: int
+    ran_ms: int = 0
+
+
+class Attested(Struct, frozen=True):
+    """The time as a timekeeper told it: what it was at `at_ns` (CLOCK_MONOTONIC), to within `error_ms`."""
+
+    wall_ms: int
+    at_ns: int
+    error_ms: int
 
 
 class Alarm(Struct, frozen=True, kw_only=True):
@@ -136,6 +155,7 @@ class State(Struct, frozen=True, kw_only=True):
     trust: Trust
     seen: Seen
     boot_count: int = 0
+    boot: str | None = None
     booted: bool = False
     first_boot: bool = False
     introduced: bool = True
@@ -149,12 +169,18 @@ class State(Struct, frozen=True, kw_only=True):
     """When the RTC last agreed with a good clock, while it is the RTC that we go by."""
     nonces: tuple[str, ...] = ()
     nonce_drawn_ns: int = 0
+    nonces_told_ns: Mapping[str, int] = {}
+    """When each nonce was first told: a time that answers it can be no older."""
+    attested: Attested | None = None
     # link
     link_up: bool = False
     filters: frozenset[str] = frozenset()
     collected: tuple[Arrived, ...] = ()
     collect_until_ns: int | None = None
     collect_latest_ns: int = 0
+    # keys that are suspended: what was taken in, and the digests of those that are in force
+    suspends: Mapping[Slot, Suspended] = {}
+    suspends_in_force: frozenset[str] = frozenset()
     # content
     documents: Mapping[Slot, Stored] = {}
     waiting: Mapping[Slot, Stored] = {}
@@ -248,7 +274,7 @@ class Turn:
     @property
     def wall(self) -> Clock:
         """The time as the protocol's checks want it."""
-        return Clock(self.now.wall_ms, self.state.clock)
+        return Clock(self.now.wall_ms, self.state.clock, self.state.floor_ms)
 
     def set(self, **changes: object) -> None:
         """Replace fields of the state."""

@@ -18,7 +18,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edge_agent.events import Arrived, Event, LinkDown, LinkUp
 from protocol import topics
-from protocol.reports import Alive
+from protocol.reports import BIRTHS_A_BOOT, Alive
 
 log = logging.getLogger(__name__)
 KEEP_ALIVE_S: Final = 60
@@ -33,7 +33,6 @@ GOODBYE_TIMEOUT_S: Final = 2.0
 OUTBOX: Final = 256
 NO_CHECK_TIME: Final = 0x200000
 """OpenSSL's X509_V_FLAG_NO_CHECK_TIME: certificate dates mean nothing to a wrong clock; the CA is still checked."""
-BIRTHS_A_BOOT: Final = 1_000_000
 _encode: Final = msgspec.json.Encoder().encode
 
 

@@ -7,7 +7,23 @@ from typing import Any
 
 from msgspec import Struct
 
-from tests.bench import body, confirm, cuts, fetch, idle, kills, planning, province, scale, share, stop, timed, timetable
+from tests.bench import (
+    body,
+    confirm,
+    cuts,
+    fetch,
+    idle,
+    kills,
+    planning,
+    province,
+    scale,
+    share,
+    stop,
+    suspend,
+    timed,
+    timetable,
+    trust,
+)
 from tests.bench.measure import Figure
 from tests.bench.place import CLEAN, MOBILE, Need, Options
 
@@ -31,10 +47,12 @@ GROUPS = (
     Group("fetch", "the same while nodes fetch over that link, 104 orders", 270, 80, fetch.run, MOBILE),
     Group("share", "bytes in to first sample, with slow cards and a slow amplifier, 4 x 200 orders", 660, 110, share.run),
     Group("stop", "STOP to silence, 200 times", 120, 25, stop.run),
+    Group("suspend", "a suspension to the key void on every connected node, 25 times on 8 nodes", 260, 50, suspend.run),
     Group("timed", "bulletins at their second, two nodes, idle and busy; spread beside Snapcast", 860, 110, timed.run),
     Group("ready", "exec of an agent to the first sample of a waiting order, 30 starts", 100, 30, body.ready),
     Group("costs", "memory and processor, playing and idle", 420, 70, body.costs),
     Group("idle", "bytes of an idle node on its link; loss noticed", 1400, 400, idle.run, CLEAN),
+    Group("trust", "bytes of trust on the link in a quiet month", 150, 60, trust.run, CLEAN),
     Group("scale", "an order verified by 10,000 simulated nodes, beside the bare broker", 240, 60, scale.run),
     Group("scale-controller", "the real controller with 10,000 nodes connected", 360, 110, province.run),
     Group("preview", "a week of 1,000 nodes laid out ahead, beside bare dateutil, 10 runs", 40, 20, timetable.run),

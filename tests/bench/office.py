@@ -16,7 +16,17 @@ import msgspec
 import psutil
 
 from controller import ca, signing
-from controller.actions.views import Draft, IncidentView, MediaView, NodeView, Request, RowView, SaidView, StatusView
+from controller.actions.views import (
+    DocumentContext,
+    Draft,
+    IncidentView,
+    MediaView,
+    NodeView,
+    Request,
+    RowView,
+    SaidView,
+    StatusView,
+)
 from controller.store import media as library
 from controller.store.database import Database, url_of
 from protocol.bulletins import Item, Media
@@ -211,6 +221,19 @@ class Office:
     async def submit(self, raw: bytes) -> None:
         """Hand in an order that officers sealed."""
         await self._ask("/v1/orders", raw)
+
+    async def suspend(self, raw: bytes) -> None:
+        """Hand in a suspension, or its lift."""
+        await self._ask("/v1/suspends", raw)
+
+    async def hand_in(self, raw: bytes) -> None:
+        """Hand in a document."""
+        await self._ask("/v1/documents", raw)
+
+    async def document_context(self, kind: str, subject: str, authority: str) -> DocumentContext:
+        """What an editor of a document needs."""
+        path = f"/v1/documents/context?kind={kind}&subject={subject}&authority={authority}"
+        return msgspec.json.decode(await self._look(path), type=DocumentContext)
 
     async def count(self, incident: str, state: str) -> int:
         """On how many nodes an incident is that far."""

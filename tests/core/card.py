@@ -67,6 +67,9 @@ class Card:
             media={sha256: self.sizes.get(sha256, 1_000) for sha256 in sorted(self.media)},
             media_month=self.numbers.get("media_month", 0),
             media_bytes=self.numbers.get("media_bytes", 0),
+            suspends_ran_ms={
+                name.removeprefix("suspend "): value for name, value in self.numbers.items() if name.startswith("suspend ")
+            },
         )
 
     @classmethod

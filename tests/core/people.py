@@ -86,6 +86,11 @@ def lift(seq, incident=None, *, area=HAMLET, authority=COMMUNE, by=("c1",)):
     return world.signed(world.lift(area, authority, seq, _incident(incident)), *by)
 
 
+def suspend(name, seq, *, area=COMMUNE, authority=PROVINCE, by="p1", hours=24):
+    """Suspend the key of this name; no hours at all lift what was suspended."""
+    return world.signed(world.suspend(name, seq, area, authority, seq + hours * HOUR_MS), by)
+
+
 def _incident(short):
     return None if short is None else short.rjust(16, "0")
 
@@ -93,3 +98,7 @@ def _incident(short):
 def settled(*more: Sent, node=NODE, hours=ALL_DAY, rules=None):
     """What a node holds after its first days: authority, its place, its station's rules."""
     return [placement(node), province(), commune(), hamlet(), station(hours, rules=rules), *more]
+
+
+def time_token(nonce, at_ms, *, node=NODE, by="t1"):
+    return world.signed(world.time_token(node, nonce, at_ms), by)

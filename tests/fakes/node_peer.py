@@ -18,6 +18,7 @@ from protocol.documents import Grant, Placement, Root
 from protocol.envelope import Opened, digest_of, seal, unseal
 from protocol.errors import ProtocolError
 from protocol.orders import ExerciseStart, ExerciseStop, Start, Stop
+from protocol.passing import Suspend, TimeToken
 from protocol.reports import (
     Alive,
     FetchStatement,
@@ -32,7 +33,8 @@ from protocol.reports import (
 )
 from protocol.rules import Clock, Me, document_mark, mark_of, slot_of
 from protocol.seen import Seen
-from protocol.trust import Trust
+from protocol.suspension import mark_of_suspend, slot_of_suspend
+from protocol.trust import Suspension, Trust
 from protocol.units import Document
 
 
@@ -61,6 +63,9 @@ class NodePeer:
     amnesia: bool = False
     first_record_id: int = 1
     last_record_id: int = 0
+    boot: str | None = None
+    orders: int = 0
+    troubles: tuple[str, ...] = ()
     diary: list[tuple[str, str, str]] = field(default_factory=list)
     opened: list[Opened] = field(default_factory=list)
     marks: list[int] = field(default_factory=list)
@@ -117,6 +122,9 @@ class NodePeer:
             amnesia=self.amnesia,
             first_record_id=self.first_record_id,
             last_record_id=self.last_record_id,
+            boot=self.boot,
+            orders=self.orders,
+            troubles=self.troubles,
         )
 
     async def receipt(self, *results: OrderResult, plays: tuple[PlayRecord, ...] = ()) -> bytes:
@@ -254,6 +262,10 @@ class NodePeer:
         self.diary.append((topic, opened.kind, "fresh" if opened.fresh else "again"))
         if isinstance(opened.payload, Document):
             await self._hold(opened)
+        elif isinstance(opened.payload, Suspend):
+            await self._suspend(opened, opened.payload)
+        elif isinstance(opened.payload, TimeToken):
+            self.opened.append(opened)
         else:
             await self._obey(opened)
 
@@ -283,6 +295,13 @@ class NodePeer:
         )
         if isinstance(document, Root | Grant | Placement):
             self.trust = self.trust.with_document(document)
+        await self.hello()
+
+    async def _suspend(self, opened: Opened, what: Suspend) -> None:
+        slot = slot_of_suspend(what)
+        self.seen = self.seen.with_document(slot, mark_of_suspend(what, opened.digest))
+        self.trust = self.trust.with_suspensions([*self.trust.suspensions, Suspension(what, opened.keyids)])
+        self.held[slot] = Held(kind="suspend", subject=what.area, authority=what.authority, seq=what.seq, digest=opened.digest)
         await self.hello()
 
     async def _obey(self, opened: Opened) -> None:

@@ -32,6 +32,7 @@ from protocol.envelope import seal
 from protocol.messages import Sealed, payload_type
 from protocol.node_id import new_id
 from protocol.orders import AnyOrder, ExerciseStart, ExerciseStop, Lift, Start, Stop, Text
+from protocol.passing import Suspend, TimeToken
 from protocol.reports import Report
 from protocol.topics import WHOLE_AREA, topic
 from protocol.units import Document
@@ -91,11 +92,12 @@ def root(version: int = 1, seq: int = T0, persons: str = "r1 r2 r3", **more: Any
     role = Role(persons=names, threshold=2)
     body = RootBody(
         version=version,
-        persons=tuple(map(person, names)),
-        keys=tuple(map(owned, names)),
+        persons=(*map(person, names), person("t1", service=True)),
+        keys=(*map(owned, names), owned("t1")),
         root=role,
         delegate=role,
         placement=role,
+        time=Role(persons=("t1",), threshold=1),
     )
     return Root(**lasting(PROVINCE, "root", seq, body=body) | more)
 
@@ -227,7 +229,23 @@ def drill_stop(area: str, authority: str, seq: int = NOW, incident: str | None =
     return ExerciseStop(**common(area, authority, seq, purpose="exercise", incident=incident))
 
 
-def home(payload: Sealed) -> str | None:
+def keyid_of(name: str) -> str:
+    return keys.sealer(key(name)).public_key.keyid
+
+
+def suspend(
+    name: str, seq: int = NOW, area: str = COMMUNE, authority: str = PROVINCE, until_ms: int | None = None, **more: Any
+) -> Suspend:
+    """The key of this name, for a day unless told."""
+    fields = {"key_id": keyid_of(name), "until_ms": seq + DAY_MS if until_ms is None else until_ms, "reason": "mất máy"}
+    return Suspend(**common(area, authority, seq) | fields | more)
+
+
+def time_token(node: str = NODE, nonce: str = "0123456789abcdef", at_ms: int = NOW, **more: Any) -> TimeToken:
+    return TimeToken(**common(node, "root", at_ms) | {"node": node, "nonce": nonce, "at_ms": at_ms} | more)
+
+
+def home(payload: Sealed) -> str | None:  # noqa: PLR0911  one arm a kind
     """The topic where this payload belongs."""
     match payload:
         case Root():
@@ -236,6 +254,10 @@ def home(payload: Sealed) -> str | None:
             return topic("placement", node=payload.body.node)
         case Network():
             return topic("network", node=payload.subject)
+        case Suspend():
+            return topic("suspend", area=payload.area, key=payload.key_id)
+        case TimeToken():
+            return topic("time", node=payload.node)
         case Report():
             return None if payload.kind == "fetch" else topic(payload.kind, node=payload.node)
         case Document():

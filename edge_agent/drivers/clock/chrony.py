@@ -2,68 +2,31 @@
 
 import asyncio
 import contextlib
-import math
 import secrets
 from collections.abc import Callable
 from typing import Final
-
-from msgspec import Struct
 
 from edge_agent.drivers.clock.bound import LOOK_EVERY_S, NS_A_MS, Bound, Moment, moment
 from edge_agent.drivers.clock.rtc import Rtc
 from edge_agent.errors import TimeSourceFailed
 from edge_agent.events import ClockChecked, Event, Instant
+from protocol import chrony
+from protocol.chrony import CHRONYC, Tracking
 from protocol.units import ClockState
 
-CHRONYC: Final = ("chronyc", "-n", "-c")
 READ_EVERY_S: Final = 16.0
 DEADLINE_S: Final = 5.0
 OPEN_DEADLINE_S: Final = 1.0
 ANSWER_AGE_NS: Final = 64_000_000_000
 """Four readings: a chronyd that is silent for longer no longer answers for the clock."""
-SYNCHRONISED_AGE_S: Final = 10_800.0
-"""Eight polls at chrony's longest usual interval (1,024 s) are 2.3 h: after three hours no source has answered."""
-TEMPERATURE_PPM: Final = 10.0
-"""chrony knows the crystal's frequency as of the last measurement; by as much it can move from a noon in the sun to a night."""
-FIELDS: Final = 14
-FIGURES: Final = (3, 4, 9, 10, 11)
-"""Of a line's fields: time of the reference (s), offset (s), skew (ppm), root delay (s), root dispersion (s)."""
-NOT_IN_STEP: Final = "Not synchronised"
-LEAPS: Final = frozenset({"Normal", "Insert second", "Delete second", NOT_IN_STEP})
-LOCAL_REFERENCE: Final = "7F7F0101"
-"""127.127.1.1: chronyd's `local` mode, which means that it follows nobody."""
-
-
-class Tracking(Struct, frozen=True):
-    """What chronyd says of the system's clock. `age_s` counts from the last measurement that it took in."""
-
-    in_step: bool
-    age_s: float
-    error_ms: float
-    growth_ppm: float
 
 
 def parse(line: str, wall_s: float) -> Tracking:
-    """One line of `chronyc -c tracking`, read at this wall time.
-
-    The bound is chrony's own (chronyc(1), `tracking`): |offset| + root dispersion + half the root delay; the dispersion already
-    grows with the skew since the last measurement, and we add what temperature may do. Raises TimeSourceFailed.
-    """
-    fields = line.strip().split(",")
+    """One line of `chronyc -c tracking`. Raises TimeSourceFailed."""
     try:
-        reference_s, offset_s, skew_ppm, delay_s, dispersion_s = figures = [float(fields[number]) for number in FIGURES]
-        stratum, leap = int(fields[2]), fields[13]
-    except (ValueError, IndexError) as error:
-        raise TimeSourceFailed(f"chronyc said {line[:200]!r} ({error}): its version is not known to us") from error
-    if len(fields) != FIELDS or leap not in LEAPS or not all(map(math.isfinite, figures)):
-        raise TimeSourceFailed(f"chronyc said {line[:200]!r}: its version is not known to us")
-    age_s = max(0.0, wall_s - reference_s)
-    return Tracking(
-        in_step=leap != NOT_IN_STEP and fields[0] != LOCAL_REFERENCE and stratum > 0,
-        age_s=age_s,
-        error_ms=1_000 * (abs(offset_s) + dispersion_s + delay_s / 2) + age_s * TEMPERATURE_PPM / 1_000,
-        growth_ppm=abs(skew_ppm) + TEMPERATURE_PPM,
-    )
+        return chrony.parse(line, wall_s)
+    except chrony.TrackingUnread as error:
+        raise TimeSourceFailed(str(error)) from error
 
 
 class ChronyClock:
@@ -127,7 +90,7 @@ class ChronyClock:
         tracking = parse(line, now.wall_ns / 1e9)
         if now.stepped_since(before):
             return
-        self._in_step = tracking.in_step and tracking.age_s <= SYNCHRONISED_AGE_S
+        self._in_step = tracking.is_fresh
         self._read_ns = now.mono_ns
         if tracking.in_step:
             self._bound = Bound(tracking.error_ms, tracking.growth_ppm, now)

@@ -19,6 +19,8 @@ RECORDS_KEPT: Final = 20_000
 BULLETINS_KEPT_MS: Final = 2 * 86_400_000
 RECALLED: Final = 5_000
 BUSY_TIMEOUT_S: Final = 2
+RAN: Final = "suspend "
+RAN_NUMBERS: Final = "SELECT name, value FROM numbers WHERE name GLOB ?"
 UNREADABLE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_IOERR})
 """Damage, tables of another shape, sectors that the card does not give back: trying again would end the same way."""
 
@@ -86,6 +88,10 @@ class Database:
             self._db.execute("UPDATE records SET is_open = 0 WHERE is_open = 1")
             self._prune_records()
             self._prune_marks()
+            self._db.execute(
+                "DELETE FROM numbers WHERE name GLOB ? AND substr(name, ?) NOT IN (SELECT digest FROM documents)",
+                (RAN + "*", len(RAN) + 1),
+            )
             self._db.execute("COMMIT")
         except sqlite3.Error:
             if self._db.in_transaction:
@@ -136,6 +142,7 @@ class Database:
             media=media,
             media_month=self.number("media_month", 0),
             media_bytes=self.number("media_bytes", 0),
+            suspends_ran_ms={name.removeprefix(RAN): ran_ms for name, ran_ms in db.execute(RAN_NUMBERS, (RAN + "*",))},
         )
 
     def _bulletins(self) -> tuple[PlayRecord, ...]:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from edge_agent.commands import PutMark, PutOrder, PutRecord, Save
+from edge_agent.commands import PutDocument, PutMark, PutOrder, PutRecord, Save
 from edge_agent.drivers.store.ballast import Ballast
 from edge_agent.drivers.store.database import Damaged, Database, code_of
 from edge_agent.errors import StoreFailed
@@ -254,8 +254,10 @@ def _files_for_sure(media: Path) -> dict[str, int]:
 
 
 def is_urgent(save: Save) -> bool:
-    """Whether a transaction belongs to an order: to begin it, to end it, or to count its play."""
+    """Whether a transaction belongs to an order (to begin it, to end it, to count its play), or suspends a key."""
     return any(
-        isinstance(write, PutOrder | PutMark) or (isinstance(write, PutRecord) and write.record.incident is not None)
+        isinstance(write, PutOrder | PutMark)
+        or (isinstance(write, PutRecord) and write.record.incident is not None)
+        or (isinstance(write, PutDocument) and write.slot.kind == "suspend")
         for write in save.writes
     )
