@@ -3,12 +3,12 @@
 from typing import Final
 
 from edge_agent.core.state import MS_NS, Alarm, Turn
+from protocol.pace import Pace
 from protocol.seen import OrderMark
 
 TOO_OFTEN: Final = "too-often"
-BURST: Final = 30
-EVERY_NS: Final = 500 * MS_NS
-"""A key may begin thirty at once and then two a second: more than any commune has said in an hour, and half a second's work."""
+PACE: Final = Pace(burst=20, every_ms=200)
+"""A key may begin twenty at once and then five a second: more than any commune said in an hour, and little work."""
 STANDING: Final = 16
 """So many emergencies of the same hands stand at once; one more, and the oldest of them is over."""
 PUSHED_OUT: Final = f"over {STANDING} of the same hands stand"
@@ -19,10 +19,10 @@ def too_often(turn: Turn, mark: OrderMark) -> bool:
 
     It is refused and not remembered: the controller goes on offering it, so that it is taken in when the flood is over.
     """
-    now_ns, begun = turn.now.mono_ns, turn.state.begun_ns
-    if all(begun.get(keyid, now_ns) - now_ns >= BURST * EVERY_NS for keyid in mark.keyids):
+    begun_ms = PACE.counted(turn.state.begun_ms, mark.keyids, turn.now.mono_ns // MS_NS)
+    if begun_ms is None:
         return True
-    turn.set(begun_ns={**begun, **{keyid: max(begun.get(keyid, now_ns), now_ns) + EVERY_NS for keyid in mark.keyids}})
+    turn.set(begun_ms=begun_ms)
     return False
 
 

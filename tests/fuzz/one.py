@@ -10,7 +10,7 @@ from typing import Any
 
 import atheris
 
-with atheris.instrument_imports(include=["protocol", "edge_agent", "controller", "provisioning", "dateutil", "tomllib"]):
+with atheris.instrument_imports(include=["protocol", "edge_agent", "controller", "provisioning", "tomllib"]):
     from tests.fuzz.targets import TARGETS, Target
 
 STRANGE: tuple[Any, ...] = (
