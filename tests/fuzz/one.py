@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import random
 import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import atheris
@@ -79,13 +82,27 @@ def mutator(target: Target) -> Any:
     return mutate
 
 
+def keeping(target: Target, folder: Path) -> Callable[[bytes], None]:
+    """What breaks it is written down before anything else: libFuzzer's own alarm may end the process first."""
+
+    def run(data: bytes) -> None:
+        try:
+            target.run(data)
+        except BaseException:
+            (folder / f"broke-{hashlib.sha256(data).hexdigest()[:16]}").write_bytes(data)
+            raise
+
+    return run
+
+
 def main() -> None:
     logging.disable(logging.CRITICAL)
     sys.set_int_max_str_digits(0)
     target = TARGETS[sys.argv[1]]
     list(target.seeds())  # some lay out their files
     options = {} if target.json_from is None else {"custom_mutator": mutator(target)}
-    atheris.Setup([sys.argv[0], *sys.argv[2:]], target.run, **options)
+    folder = next(Path(word.partition("=")[2]) for word in sys.argv if word.startswith("-artifact_prefix="))
+    atheris.Setup([sys.argv[0], *sys.argv[2:]], keeping(target, folder), **options)
     atheris.Fuzz()
 
 

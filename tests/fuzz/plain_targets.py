@@ -331,6 +331,7 @@ def api(data: bytes) -> None:
 
 
 def api_seeds() -> Iterator[bytes]:
+    _apps()  # takes seconds, and is no input's fault
     bodies = {
         0: {"csv": "52.24076,001,Buôn A\n", "dry_run": True},
         1: {"node": world.NODE, "name": "Cụm", "settlement": "52.24076.001", "report_key": "ab" * 32},

@@ -45,7 +45,7 @@ TARGETS: dict[str, Target] = {
     "programme-file": Target(plain.programme_file, plain.programme_file_seeds, longest_bytes=6_000, words=plain.TOML_WORDS),
     "csr": Target(plain.csr, plain.csr_seeds),
     "ranges": Target(plain.ranges, plain.range_seeds, longest_bytes=200),
-    "api": Target(plain.api, plain.api_seeds, seconds=5, longest_bytes=6_000, json_from=1),
+    "api": Target(plain.api, plain.api_seeds, seconds=30, longest_bytes=6_000, json_from=1),
     "sounds": Target(plain.sounds, plain.sound_seeds, seconds=60, longest_bytes=16_000),
     "player": Target(plain.player, plain.sound_seeds, seconds=60, longest_bytes=16_000),
 }
