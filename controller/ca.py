@@ -127,7 +127,12 @@ def issue_for_request(
         request = x509.load_pem_x509_csr(request_pem)
         public = request.public_key()
         is_theirs = request.is_signature_valid and request.subject == expected
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion) as error:  # each part is read only when it is asked for
+    except (
+        ValueError,
+        TypeError,
+        UnsupportedAlgorithm,
+        x509.InvalidVersion,
+    ) as error:  # each part is read only when it is asked for
         raise CaError(f"the request of `{common_name}` cannot be read ({error}): make it anew") from error
     if not is_theirs or not isinstance(public, ec.EllipticCurvePublicKey):
         raise CaError(f"this request is not by `{common_name}` with an elliptic-curve key of its own: make it anew")

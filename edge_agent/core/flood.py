@@ -1,4 +1,4 @@
-"""One hand that floods: how often it may begin something, and how much of it may stand, so that nobody else waits for it. Pure."""
+"""One hand that floods: how often it may begin something, how much of it may stand; so nobody else waits for it. Pure."""
 
 from typing import Final
 

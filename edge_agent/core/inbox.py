@@ -129,7 +129,13 @@ def _take_order(turn: Turn, opened: Opened, order: AnyOrder, event: Arrived) -> 
             _refuse(turn, event, "quiet-hours", why, signed=True)
             return
         if flood.too_often(turn, mark):
-            _refuse(turn, event, flood.TOO_OFTEN, "its signers began too many of late: it is taken in when it is offered again", signed=True)
+            _refuse(
+                turn,
+                event,
+                flood.TOO_OFTEN,
+                "its signers began too many of late: it is taken in when it is offered again",
+                signed=True,
+            )
             return
         turn.set(seen=turn.state.seen.with_order(mark))
         # a clock that cannot be trusted says nothing about when this was; the signer's does

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-
 CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK, PINGREQ, PINGRESP, DISCONNECT = 1, 2, 3, 4, 8, 9, 12, 13, 14
 
 
@@ -140,6 +139,3 @@ def _filters(body: bytes):
         size = int.from_bytes(body[at : at + 2], "big")
         yield body[at + 2 : at + 2 + size].decode()
         at += 3 + size
-
-
-

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from msgspec.structs import asdict
 
 from protocol import topics
 from protocol.envelope import payload_of
@@ -107,7 +108,9 @@ async def test_what_it_makes_up_or_sends_astray_is_refused_and_the_next_true_ord
     enemy.broker.send("$SYS/broker/uptime", raw)
     enemy.broker.send(topics.topic("records", node=node), b'{"upto":4294967295}')
     enemy.broker.send(order_topic(start), b"")
-    await until(lambda: {"not-empowered", "malformed", "wrong-type", "not-mine"} <= enemy.refusals() | _once(enemy), 20, "refusals")
+    await until(
+        lambda: {"not-empowered", "malformed", "wrong-type", "not-mine"} <= enemy.refusals() | _once(enemy), 20, "refusals"
+    )
     assert heard(enemy.wav) == []
     true = commune.start(FIRST, **SHORT)
     enemy.broker.send(order_topic(true), commune.seal_as(true))
@@ -151,6 +154,4 @@ async def test_a_broker_that_acknowledges_nothing_does_not_keep_an_order_from_so
 
 
 def _with(struct, **fields) -> dict:
-    from msgspec.structs import asdict
-
     return asdict(struct) | fields

@@ -51,7 +51,9 @@ async def test_a_storm_of_starts_neither_hides_the_provinces_warning_nor_pushes_
     assert psutil.Process(agent.child.pid).memory_info().rss - before < 30_000_000
 
 
-async def test_while_a_key_floods_as_fast_as_the_controller_lets_it_a_warning_is_not_a_second_later(commune, office, agents, node):
+async def test_while_a_key_floods_as_fast_as_the_controller_lets_it_a_warning_is_not_a_second_later(
+    commune, office, agents, node
+):
     agents(node)
     await office.up(node)
     await begin_ms(commune, office, node)  # the first one waits for the player's start

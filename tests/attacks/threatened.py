@@ -36,7 +36,9 @@ class Threatened(Commune):
             Power(power="exercise", persons=names),
         )
         known = [self.key_of(name) for name in names]
-        stated = [type(key)(public=key.public, person=key.person, state=(states or {}).get(key.person, "active")) for key in known]
+        stated = [
+            type(key)(public=key.public, person=key.person, state=(states or {}).get(key.person, "active")) for key in known
+        ]
         return ceremony.build_grant(
             area=area,
             area_no=NUMBERS[area],

@@ -6,7 +6,6 @@ import asyncio
 import atexit
 import json
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from functools import cache
@@ -23,18 +22,16 @@ from controller.__main__ import build
 from controller.cli.programme_file import ProgrammeTable, programme_body, station_body
 from controller.config import load as load_state
 from controller.errors import ConfigWrong
-from controller.media_refused import MediaFailed, MediaRefused, RangeUnsatisfiable
+from controller.media_refused import RangeUnsatisfiable
 from controller.reports import Received, Reports
 from controller.web.app import create_api, create_app
 from edge_agent import config as agent
 from edge_agent.player import wire
-from edge_agent.player.score import Clip
 from protocol import topics
 from provisioning.errors import InputRefused
 from provisioning.tables import read_toml
 from tests.core.harness import Node
 from tests.fuzz.sealed_targets import node_documents
-from tests.player.live_player import LivePlayer
 from tests.protocol import vector_world as world
 
 TOML_WORDS = ("[", "]", "[[", "]]", "=", '"""', "'''", "1979-05-27T07:32:00Z", "inf", "-nan", "0x", "\\u0000", "true", "{ }", "_")
@@ -56,6 +53,11 @@ def written(name: str, data: bytes) -> Path:
     path = folder() / name
     path.write_bytes(data)
     return path
+
+
+def names(error: Exception, file: str) -> None:
+    """A refusal names the file."""
+    assert file in str(error)
 
 
 # --- configurations ---
@@ -86,7 +88,7 @@ def agent_config(data: bytes) -> None:
     try:
         agent.load(written("node.toml", data))
     except agent.ConfigWrong as error:
-        assert "node.toml" in str(error)
+        names(error, "node.toml")
 
 
 def agent_config_seeds() -> Iterator[bytes]:
@@ -100,7 +102,7 @@ def controller_config(data: bytes) -> None:
     try:
         made = config.load(folder())
     except ConfigWrong as error:
-        assert "loa.toml" in str(error)
+        names(error, "loa.toml")
         return
     assert made.database_url
 
@@ -122,7 +124,7 @@ def programme_file(data: bytes) -> None:
         else:
             programme_body(path, read_toml(path, ProgrammeTable), nothing)
     except InputRefused as error:
-        assert "work.toml" in str(error)
+        names(error, "work.toml")
 
 
 STATION_TOML = b"""sarea = "52.24076"
@@ -344,7 +346,9 @@ def api_seeds() -> Iterator[bytes]:
     }
     for number, body in bodies.items():
         yield bytes([2 * number]) + json.dumps(body, ensure_ascii=False).encode()
-    for index, tail in enumerate(("phu", "52.24076.001", world.NODE, "0" * 16, "ab" * 32, "5", "ab" * 32, "3", "0&to_ms=1", "ab" * 32)):
+    for index, tail in enumerate(
+        ("phu", "52.24076.001", world.NODE, "0" * 16, "ab" * 32, "5", "ab" * 32, "3", "0&to_ms=1", "ab" * 32)
+    ):
         yield bytes([2 * index + 1]) + tail.encode()
 
 
@@ -361,63 +365,10 @@ def range_seeds() -> Iterator[bytes]:
     yield from (b"bytes=0-499", b"bytes=-500", b"bytes=9500-", b"bytes=0-0,-1", b"BYTES = 1-2")
 
 
-# --- sounds ---
-
-
-@cache
-def _tones() -> tuple[bytes, ...]:
-    made = []
-    for name, codec in (("a.mka", "libopus"), ("a.wav", "pcm_s16le"), ("a.flac", "flac"), ("a.mp3", "libmp3lame"), ("a.ogg", "libvorbis")):
-        path = folder() / name
-        source = "sine=frequency=440:sample_rate=48000:duration=0.5"
-        rate = ["-ar", "8000"] if name == "a.wav" else []
-        subprocess.run(["ffmpeg", "-v", "error", "-y", "-f", "lavfi", "-i", source, "-ac", "1", *rate, "-c:a", codec, path], check=True)
-        made.append(path.read_bytes())
-    return tuple(made)
-
-
-def sound_seeds() -> Iterator[bytes]:
-    yield from _tones()
-
-
-def sounds(data: bytes) -> None:
-    """A file that somebody brings: prepared whole, or refused in a sentence with nothing left behind."""
-    library = folder() / "library"
-    try:
-        made = asyncio.run(media.prepare(written("brought", data), library))
-    except (MediaRefused, MediaFailed):
-        assert not list(library.glob(".prepare-*"))
-        return
-    assert media.path_of(library, made.sha256).stat().st_size == made.bytes
-
-
-@cache
-def _player() -> LivePlayer:
-    made = LivePlayer(f"wav:{folder() / 'out.wav'}", folder())
-    atexit.register(made.close)
-    return made
-
-
 def close() -> None:
-    """End what was started for the targets."""
-    if _player.cache_info().currsize:
-        _player().close()
-        _player.cache_clear()
+    """End what was started for these targets."""
     if _parts.cache_info().currsize:
         _parts().database.close()
         _reports()[1].close()
         for each in (_parts, _apps, _reports):
             each.cache_clear()
-
-
-def player(data: bytes) -> None:
-    """A file as signed, whatever is in it: the player says how its play ended, and lives, within 300 MB."""
-    path = written("hostile.mka", data)
-    alive = _player()
-    play_id = alive.start(Clip(str(path), samples=24_000))
-    alive.ended(play_id)
-    alive.reports.clear()
-    assert alive.process.poll() is None, "the player died"
-    pages = int(Path(f"/proc/{alive.process.pid}/statm").read_text().split()[1])
-    assert pages * 4_096 < 300_000_000, f"{pages * 4_096} bytes resident"
-

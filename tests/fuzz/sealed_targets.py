@@ -52,9 +52,7 @@ def raw_envelope(data: bytes) -> None:
     for name in ("node", "controller"):
         judge = reader(name)
         try:
-            envelope.unseal(
-                raw, topic=topic, trust=judge.trust, me=Me(judge.node), now=Clock(world.NOW, "good"), seen=judge.seen
-            )
+            envelope.unseal(raw, topic=topic, trust=judge.trust, me=Me(judge.node), now=Clock(world.NOW, "good"), seen=judge.seen)
         except ProtocolError:
             continue
 

@@ -8,6 +8,7 @@ from functools import partial
 
 from tests.fuzz import plain_targets as plain
 from tests.fuzz import sealed_targets as sealed
+from tests.fuzz import sound_targets as sound
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,6 @@ TARGETS: dict[str, Target] = {
     "csr": Target(plain.csr, plain.csr_seeds),
     "ranges": Target(plain.ranges, plain.range_seeds, longest_bytes=200),
     "api": Target(plain.api, plain.api_seeds, seconds=30, longest_bytes=6_000, json_from=1),
-    "sounds": Target(plain.sounds, plain.sound_seeds, seconds=60, longest_bytes=16_000),
-    "player": Target(plain.player, plain.sound_seeds, seconds=60, longest_bytes=16_000),
+    "sounds": Target(sound.sounds, sound.sound_seeds, seconds=60, longest_bytes=16_000),
+    "player": Target(sound.player, sound.sound_seeds, seconds=60, longest_bytes=16_000),
 }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fuzz import plain_targets
+from tests.fuzz import plain_targets, sound_targets
 from tests.fuzz.targets import TARGETS
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*deprecated inferred style")  # how the API's routes name their parameters
@@ -18,6 +18,7 @@ ONCE_FOUND = sorted(path for path in FOUND.glob("*/*") if path.is_file())
 def _closed():
     yield
     plain_targets.close()
+    sound_targets.close()
 
 
 @pytest.mark.parametrize("name", TARGETS)
