@@ -1,9 +1,10 @@
 # make demo   one commune's day and an emergency, with real parts (DEMO=once ends by itself and judges what was heard)
 # make test   every test                    make check  ruff, mypy, import-linter
 # make simulate  many nodes' years in virtual time, every law watched (SEEDS=2700; SEED=123 VERBOSE=1 replays one)
+# make fuzz   every parser of outside bytes, coverage-guided (FUZZ_S=60 seconds each; FUZZ_ONLY=csr,rules; FUZZ_TOGETHER=2)
 # make bench  the figures into build/bench.json (ONLY=confirm,stop for some of them)
 # make lock   pin the newest versions that pyproject.toml admits
-.PHONY: demo test check bench simulate lock setup
+.PHONY: demo test check bench fuzz simulate lock setup
 .DEFAULT_GOAL := help
 TESTS ?= tests
 PY := .venv/bin/python
@@ -29,6 +30,11 @@ check:
 bench:
 	@tools/setup bench
 	$(PY) -m tests.bench $(if $(ONLY),--only $(ONLY))
+
+fuzz:
+	@tools/setup test
+	@$(PY) -c "import atheris" 2>/dev/null || $(PY) -m pip install --quiet "atheris>=3"
+	$(PY) -m tests.fuzz --seconds $(or $(FUZZ_S),60) $(if $(FUZZ_ONLY),--only $(FUZZ_ONLY)) --together $(or $(FUZZ_TOGETHER),1)
 
 simulate:
 	@tools/setup test

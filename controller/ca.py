@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
@@ -122,13 +122,19 @@ def issue_for_request(
     ca: Authority, request_pem: bytes, common_name: str, *, days: int = LEAF_DAYS, now: datetime | None = None
 ) -> bytes:
     """A client certificate for a key that stays with its owner. Raises CaError for a request that is not this owner's."""
+    expected = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
     try:
         request = x509.load_pem_x509_csr(request_pem)
-    except ValueError as error:
+        public = request.public_key()
+        is_theirs = request.is_signature_valid and request.subject == expected
+    except (
+        ValueError,
+        TypeError,
+        UnsupportedAlgorithm,
+        x509.InvalidVersion,
+    ) as error:  # each part is read only when it is asked for
         raise CaError(f"the request of `{common_name}` cannot be read ({error}): make it anew") from error
-    public = request.public_key()
-    expected = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
-    if not request.is_signature_valid or not isinstance(public, ec.EllipticCurvePublicKey) or request.subject != expected:
+    if not is_theirs or not isinstance(public, ec.EllipticCurvePublicKey):
         raise CaError(f"this request is not by `{common_name}` with an elliptic-curve key of its own: make it anew")
     return _sign_leaf(ca, request.subject, public, [], client=True, days=days, now=now)
 

@@ -61,6 +61,7 @@ class Parts:
     `fresh` are orders just committed, for the outbox to send without asking the database first.
 
     `hashing`: each check of a password takes 64 MB and a core for a moment, so two at once and the others wait.
+    `begun_ms`: by key, until when what it began lasts at the pace that it may keep.
     `expect` is told of each area where nodes should soon hold something new.
     """
 
@@ -76,6 +77,7 @@ class Parts:
     broker: BrokerState = field(default_factory=BrokerState)
     ports: Ports = field(default_factory=Ports)
     drafts: dict[str, Pending] = field(default_factory=dict)
+    begun_ms: dict[str, int] = field(default_factory=dict)
     hashing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
     expect: Callable[[str], None] = lambda _area: None
 

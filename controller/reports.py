@@ -134,7 +134,8 @@ def _take_sealed(tx: Transaction, world: World, clock: Clock, node: str, message
         nodes.heard(tx, report, clock.wall_ms)
         _take_hello(tx, world, report, clock.wall_ms, effects, late=late)
     else:
-        nodes.heard(tx, report, clock.wall_ms)
+        if report.boot_count >= known.boot_count:  # a copy from before the last start says nothing of how the node is now
+            nodes.heard(tx, report, clock.wall_ms)
         _take_receipt(tx, report, clock.wall_ms, effects)
 
 

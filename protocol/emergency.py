@@ -1,9 +1,10 @@
 """What an emergency means in time: the order among emergencies, and the common timeline of repeats in every horn."""
 
-from collections.abc import Iterable
 from typing import Final
 
+from protocol.documents import ChainLink
 from protocol.orders import AnyStart, ExerciseStart, Start
+from protocol.trust import position
 
 SPEECH_MS: Final = 1_000
 SPEECH_MS_PER_LETTER: Final = 60
@@ -15,14 +16,13 @@ CHIME_OPEN_MS: Final = 2_000
 """The common timeline begins this long after `seq`; the opening chime itself is no longer than that."""
 
 
-def rank(start: AnyStart) -> tuple[bool, int, int]:
-    """Which of two emergencies is heard: live before exercise, higher risk, then the newer. Higher goes first."""
-    return isinstance(start, Start), start.risk, start.seq
+def rank(start: AnyStart, chain: tuple[ChainLink, ...]) -> tuple[bool, int, int, int]:
+    """Which of two emergencies is heard: live before exercise, higher risk, wider authority, newer. Higher goes first.
 
-
-def first(starts: Iterable[AnyStart]) -> AnyStart | None:
-    """The one that is heard."""
-    return max(starts, key=rank, default=None)
+    At the same risk a narrower authority never talks over a wider one: its key, once stolen, would be a STOP of another name.
+    """
+    place = position(chain, start.authority)
+    return isinstance(start, Start), start.risk, -(len(chain) if place is None else place), start.seq
 
 
 def languages(start: AnyStart) -> tuple[str, ...]:

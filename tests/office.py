@@ -55,8 +55,9 @@ class Office:
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        while not self._task.done():  # Python 3.11's wait_for may swallow one cancellation
+            self._task.cancel()
+            await asyncio.wait([self._task], timeout=1)
 
     async def _stay(self) -> None:
         while True:

@@ -1,6 +1,7 @@
 """The one way in for sealed orders, whoever sealed them: unseal, then one transaction, then the bell of the outbox."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from msgspec import Struct
 
@@ -15,11 +16,14 @@ from controller.store.database import Transaction
 from protocol.envelope import Opened, unseal
 from protocol.errors import Malformed, ProtocolError, WrongType
 from protocol.orders import ExerciseStart, ExerciseStop, Lift, Start, Stop
+from protocol.pace import Pace
 from protocol.rules import Clock, Me, mark_of
 
 CONTROLLER = "controller"
 """Who refused, in the list of refusals, when it was the controller itself."""
 MAX_NONCES = 256
+PACE: Final = Pace(burst=100, every_ms=100)
+"""Acts of one key: a hundred at once and then ten a second. Nodes are stricter; what they put off is offered again."""
 
 
 class Origin(Struct, frozen=True, kw_only=True):
@@ -50,12 +54,15 @@ async def submit_all(parts: Parts, who: Actor, raws: Sequence[bytes], origin: Or
     current: list[peek.Claim] = []
 
     def take(tx: Transaction) -> tuple[list[OrderStored], list[outbox.Parcel]]:
-        key, parcels = "", []
+        key = ""
+        parcels: list[outbox.Parcel] = []
         for raw in raws:
             current.clear()
             claim = peek.peek(raw)
             current.append(claim)
             key, made = _take_one(tx, world, clock, who, raw, claim, origin)
+            if made and not parcels:  # the orders of one incident count as one act
+                _keep_pace(tx, parts, claim.digest)
             parcels += made
         return orders.of_key(tx, key), parcels
 
@@ -69,6 +76,21 @@ async def submit_all(parts: Parts, who: Actor, raws: Sequence[bytes], origin: Or
     parts.offers.set()
     parts.live.changed("incident", known[-1].key)
     return progress.just_now(known, world, clock.wall_ms)
+
+
+def _keep_pace(tx: Transaction, parts: Parts, digest: str) -> None:
+    """Refuse, before the nodes' links carry any of it, what one key begins too often. A STOP is never counted.
+
+    Asked once the signatures are known to hold: whoever only names another's key must not use up what its owner may say.
+    """
+    order = orders.by_digest(tx, digest)
+    if order is None or order.mark.op != "START":
+        return
+    begun_ms = PACE.counted(parts.begun_ms, order.mark.keyids, parts.now_ms())
+    if begun_ms is None:
+        sentence = "this key began too many of late: wait a second; if it was not its owner, have the key marked stolen"
+        raise Refused(sentence, code="too-often", status=429, wait_s=1)
+    parts.begun_ms = begun_ms
 
 
 def _sentence(error: ProtocolError, current: list[peek.Claim]) -> str:

@@ -17,6 +17,7 @@ from protocol.seen import OrderMark, Seen
 from protocol.suspension import stands
 from protocol.trust import Trust
 
+TAKEN_LATER: Final = ("storage", "too-often")
 _LIST: Final = msgspec.json.Decoder(tuple[str, ...])
 
 
@@ -175,8 +176,8 @@ def take_result(tx: Transaction, node: str, result: OrderResult, now_ms: int) ->
     if row is None:
         return None
     this = (order_nodes.c.digest == row.digest) & (order_nodes.c.node == node)
-    # a card that could not take the order may take it later: it stays on offer until its time is over
-    if not (result.result == "refused" and result.reason.startswith("storage")):
+    # a card that could not take it, or a node that a key floods, may take it later: it stays on offer until its time is over
+    if not (result.result == "refused" and result.reason.startswith(TAKEN_LATER)):
         tx.execute(update(order_nodes).where(this).values(next_offer_ms=None))
     change = advance(row.state, result.result)
     if change is None:

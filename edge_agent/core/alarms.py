@@ -5,7 +5,7 @@ from typing import Final, Literal
 from msgspec import structs
 
 from edge_agent.commands import Play, PutOrder, Speak
-from edge_agent.core import authority, plan, plays, reports, score
+from edge_agent.core import authority, flood, plan, plays, reports, score
 from edge_agent.core.state import MS_NS, Alarm, Playing, Turn
 from protocol.emergency import rank, repeat_period_ms, timeline_origin_ms
 from protocol.orders import ExerciseStart
@@ -19,12 +19,12 @@ SPENT: Final = "its sound time is over"
 
 
 def top(turn: Turn) -> Alarm | None:
-    """The one that is to be heard: live before exercise, higher risk, newer."""
-    return max(turn.state.alarms.values(), key=_rank, default=None)
+    """The one that is to be heard: live before exercise, higher risk, wider authority, newer."""
+    return max(turn.state.alarms.values(), key=lambda alarm: _rank(turn, alarm), default=None)
 
 
-def _rank(alarm: Alarm) -> tuple[tuple[bool, int, int], str]:
-    return rank(alarm.start), alarm.start.incident
+def _rank(turn: Turn, alarm: Alarm) -> tuple[tuple[bool, int, int, int], str]:
+    return rank(alarm.start, turn.state.trust.chain), alarm.start.incident
 
 
 def take(turn: Turn, alarm: Alarm, ref: int) -> None:
@@ -38,7 +38,7 @@ def take(turn: Turn, alarm: Alarm, ref: int) -> None:
     older = (*turn.state.alarms.values(), *under_way)
     writes += [old.put("ended") for old in older if old.start.incident == alarm.start.incident]
     record = None
-    if max([*others.values(), alarm], key=_rank) is alarm:
+    if max([*others.values(), alarm], key=lambda other: _rank(turn, other)) is alarm:
         record = _open_record(turn, alarm)
     turn.save(
         *writes,
@@ -67,6 +67,8 @@ def take_effect(turn: Turn, alarm: Alarm, record: PlayRecord | None) -> None:
     if old is not None:
         reports.note(turn, old.mark, "ended", reason=f"updated at {alarm.start.seq}")
     turn.set(alarms={**turn.state.alarms, alarm.start.incident: alarm})
+    for surplus in flood.surplus(turn, alarm):
+        end(turn, surplus, "ended", why=flood.PUSHED_OUT)
     if record is None:
         return
     if top(turn) is not alarm:

@@ -5,7 +5,7 @@ import hashlib
 import msgspec
 
 from edge_agent.commands import Acknowledge, PutMark, RecallRecords, Subscribe
-from edge_agent.core import alarms, clock, content, disk, plan, playback, reports, suspends
+from edge_agent.core import alarms, clock, content, disk, flood, plan, playback, reports, suspends
 from edge_agent.core.state import MS_NS, Alarm, Turn
 from edge_agent.events import Arrived
 from protocol import topics
@@ -148,6 +148,15 @@ def _take_order(turn: Turn, opened: Opened, order: AnyOrder, event: Arrived) -> 
         why = plan.why_no_exercise(turn, order) if isinstance(order, ExerciseStart) else None
         if why is not None:
             _refuse(turn, event, "quiet-hours", why, signed=True)
+            return
+        if flood.too_often(turn, mark):
+            _refuse(
+                turn,
+                event,
+                flood.TOO_OFTEN,
+                "its signers began too many of late: it is taken in when it is offered again",
+                signed=True,
+            )
             return
         turn.set(seen=turn.state.seen.with_order(mark))
         # a clock that cannot be trusted says nothing about when this was; the signer's does

@@ -205,6 +205,8 @@ class State(Struct, frozen=True, kw_only=True):
     spent_saved_bytes: int = 0
     # sound
     alarms: Mapping[str, Alarm] = {}
+    begun_ms: Mapping[str, int] = {}
+    """By key: until when (CLOCK_MONOTONIC) what it began lasts, at the pace that it may keep."""
     plays: Mapping[int, Playing] = {}
     current: int | None = None
     queue: tuple[Due, ...] = ()

@@ -196,6 +196,8 @@ class Broker:
             socket_options=((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),),
         )
         client._client.manual_ack_set(True)  # noqa: SLF001  the only way (platform fact): else aiomqtt acknowledges on receipt
+        # a message that aiomqtt cannot read (a topic that is none) is lost alone: else the link were deaf to all that follow
+        client._client.suppress_exceptions = True  # noqa: SLF001  as above
         return client
 
     @property

@@ -110,9 +110,15 @@ def line(message: Order | Report) -> bytes:
 
 def order(text: bytes) -> Order:
     """Read a line of the agent. Raises msgspec.DecodeError."""
-    return _orders.decode(text)
+    try:
+        return _orders.decode(text)
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise msgspec.DecodeError(str(error)) from error
 
 
 def report(text: bytes) -> Report:
     """Read a line of the player. Raises msgspec.DecodeError."""
-    return _reports.decode(text)
+    try:
+        return _reports.decode(text)
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise msgspec.DecodeError(str(error)) from error

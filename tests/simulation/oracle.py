@@ -76,9 +76,9 @@ def lifted(stop, lifts):
 
 
 def rank(start):
-    """Live before exercise, higher risk, newer."""
+    """Live before exercise, higher risk, wider authority, newer."""
     payload = start.payload
-    return payload.kind == "order", payload.risk, payload.seq, payload.incident
+    return payload.kind == "order", payload.risk, -payload.authority.count("."), payload.seq, payload.incident
 
 
 def is_open(body, at_ms, chain):
