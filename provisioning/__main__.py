@@ -11,6 +11,7 @@ from provisioning import keyfile, papers, showing
 from provisioning.checking import judge, load_trust
 from provisioning.documents_cli import grant, placement, root
 from provisioning.files import refuse_existing
+from provisioning.node_cli import node
 from provisioning.showing import lines_of
 from provisioning.terminal import passphrase, print_json, print_lines, run, say, warn
 
@@ -26,6 +27,7 @@ app.add_typer(key, name="key")
 app.add_typer(root, name="root")
 app.add_typer(grant, name="grant")
 app.add_typer(placement, name="placement")
+app.add_typer(node, name="node")
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")]
 

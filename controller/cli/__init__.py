@@ -6,7 +6,20 @@ from typing import Annotated
 
 import typer
 
-from controller.cli import boards, emergency, library, networks, places, programmes, records, report, running, stations, trust
+from controller.cli import (
+    authority,
+    boards,
+    emergency,
+    library,
+    networks,
+    places,
+    programmes,
+    records,
+    report,
+    running,
+    stations,
+    trust,
+)
 from controller.cli.options import STATE_ENV
 from provisioning.terminal import run
 
@@ -23,6 +36,7 @@ app.command("service-key", epilog="loa service-key --area 52.24076 --out service
 app.command("status", epilog="loa status --json")(running.status)
 app.add_typer(places.app, name="area")
 app.add_typer(boards.app, name="node")
+app.add_typer(authority.app, name="ca")
 app.add_typer(trust.app, name="trust")
 app.add_typer(library.app, name="media")
 app.add_typer(programmes.app, name="programme")
