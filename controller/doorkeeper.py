@@ -51,12 +51,12 @@ class Doorkeeper:
                     self._renewed()
                 await self.tell(recent)
             except (OSError, ca.CaError, Refused) as error:
-                log.error("the broker's lists are not up to date: %s", error)  # noqa: TRY400  the sentence is enough
+                log.error("the broker's lists are not up to date: %s", error)  # noqa: TRY400  it says all
             recent = ()
             await asyncio.sleep(EVERY_S)
 
     async def tell(self, revoked: tuple[str, ...] = ()) -> None:
-        """Bring the broker's files up to date, let it read them, push off those named. Raises Refused if they cannot be written."""
+        """Bring the broker's files up to date, let it read them, push off those named. Raises Refused if they cannot be."""
         async with self._turn:
             acl, lists = await self._parts.database.read(self._wanted)
             try:

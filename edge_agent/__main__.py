@@ -56,6 +56,7 @@ log = logging.getLogger("loa-agent")
 CONFIG_EXIT: Final = 78
 RESTART_WAIT_S: Final = 2.0
 WATCHDOG_EVERY_S: Final = 5.0
+LOOK_EVERY_S: Final = 1.0
 CARD_ORDER: Final = {"root": 0, "placement": 1, "grant": 2}
 
 
@@ -148,6 +149,16 @@ class Agent:
             await self.enrolment.certified.wait()
         await self.broker.run()
 
+    async def _say_place(self) -> None:
+        """Leave word for `loa-agent status`, which cannot open our memory, once a placement is in force."""
+        place, word = Slot("placement", self.config.identity.node, "-"), self.config.path(self.config.identity.state) / status.PLACED
+        while place not in self.desk.state.documents:
+            await asyncio.sleep(LOOK_EVERY_S)
+        if not word.exists():
+            log.info("the placement of this node is in force: it obeys the persons whom the grants name")
+            with contextlib.suppress(OSError):
+                word.touch()
+
     def _with_pinned_root(self, memory: Memory) -> Memory:
         """The pinned root is held like any other document, until a newer one is: hello names it, and it is not sent again."""
         if any(kept.kind == "root" for kept in memory.documents):
@@ -205,6 +216,7 @@ class Agent:
             group.create_task(may_fail("machine", self.machine.run, emit), name="machine")
             if self.enrolment is not None:
                 group.create_task(may_fail("enrol", self.enrolment.run, emit), name="enrol")
+                group.create_task(self._say_place(), name="place")
             notify("READY=1")
 
 

@@ -90,7 +90,7 @@ async def one(parts: Parts, node: str) -> EnrolmentView:
 
 
 async def expect(parts: Parts, who: Actor, node: str, verifier: str, *, replace: bool) -> EnrolmentView:
-    """A node with this label will come and prove its claim. `replace`: also where one is known; its certificates then end."""
+    """A node with this label will come. `replace`: also where one is known, whose certificates end when the new one comes."""
     if not node_id.is_valid(node):
         raise Refused(f"`{node}` is no node id: ten letters and digits as on the label; look for a typing error", code="node-id")
     now_ms = parts.now_ms()
