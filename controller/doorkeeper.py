@@ -62,8 +62,9 @@ class Doorkeeper:
             try:
                 changed = await asyncio.to_thread(self._write, acl, lists)
             except (OSError, ca.CaError) as error:
+                folder = self._parts.config.broker_folder
                 raise Refused(
-                    f"the broker's folder {self._parts.config.broker_folder} cannot be written ({error}): make this user its owner",
+                    f"the broker's folder {folder} cannot be written ({error}): make this user its owner",
                     code="broker-folder",
                     status=503,
                 ) from error

@@ -151,8 +151,13 @@ class Agent:
 
     async def _say_place(self) -> None:
         """Leave word for `loa-agent status`, which cannot open our memory, once a placement is in force."""
-        place, word = Slot("placement", self.config.identity.node, "-"), self.config.path(self.config.identity.state) / status.PLACED
-        while place not in self.desk.state.documents:
+        place, word = (
+            Slot("placement", self.config.identity.node, "-"),
+            self.config.path(self.config.identity.state) / status.PLACED,
+        )
+        while True:
+            if place in self.desk.state.documents:
+                break
             await asyncio.sleep(LOOK_EVERY_S)
         if not word.exists():
             log.info("the placement of this node is in force: it obeys the persons whom the grants name")

@@ -5,7 +5,6 @@ from functools import partial
 from typing import Final, Literal
 
 from cryptography import x509
-from msgspec import Struct
 
 from controller import ca
 from controller.actions import nodes
@@ -29,12 +28,6 @@ CLAIM_USED: Final = "claim-used"
 REVOKED: Final = "revoked"
 ALARM: Final = "claim-used-twice"
 State = Literal["expected", "pending", "placed", "revoked"]
-
-
-class _Twice(Struct, frozen=True):
-    """Another key came with a claim that was used."""
-
-    digits: str
 
 
 def is_placed(world: World, node: str, report_key: str | None) -> bool:
@@ -90,7 +83,7 @@ async def one(parts: Parts, node: str) -> EnrolmentView:
 
 
 async def expect(parts: Parts, who: Actor, node: str, verifier: str, *, replace: bool) -> EnrolmentView:
-    """A node with this label will come. `replace`: also where one is known, whose certificates end when the new one comes."""
+    """A node with this label will come. `replace`: also where one is known, whose certificates end when that one comes."""
     if not node_id.is_valid(node):
         raise Refused(f"`{node}` is no node id: ten letters and digits as on the label; look for a typing error", code="node-id")
     now_ms = parts.now_ms()
@@ -125,11 +118,11 @@ async def claim(parts: Parts, asked: EnrolRequest, source: str) -> Certified:
     if held is None or not _proven(held, asked):  # asked of the reading connection: guessing must not hold up who writes
         raise Refused(f"this is not the claim of {asked.node}, or nobody announced it", code=WRONG_CLAIM, status=403)
     taken = await parts.database.run(partial(_claim, parts=parts, asked=asked, tls_public=tls_public, source=source))
-    if isinstance(taken, _Twice):
+    if taken is None:
         parts.live.changed("reload")
         raise Refused(
-            f"the claim of {asked.node} was used by another key before ({taken.digits}): if this is the right machine, revoke the "
-            "other one and make a new label",
+            f"the claim of {asked.node} was used by another key before: if this is the right machine, revoke the other one and "
+            "make a new label",
             code=CLAIM_USED,
             status=409,
         )
@@ -145,7 +138,7 @@ def _proven(found: Enrolment, asked: EnrolRequest) -> bool:
     return any(proves(each, asked) for each in (found.waiting_verifier, found.verifier) if each is not None)
 
 
-def _claim(tx: Transaction, parts: Parts, asked: EnrolRequest, tls_public: bytes, source: str) -> _Twice | tuple[bool, Certified]:
+def _claim(tx: Transaction, parts: Parts, asked: EnrolRequest, tls_public: bytes, source: str) -> tuple[bool, Certified] | None:
     found, now_ms = enrolments.one(tx, asked.node), parts.now_ms()
     if found is not None and found.waiting_verifier is not None and proves(found.waiting_verifier, asked):
         return True, _admit(tx, parts, found, asked, tls_public, source)
@@ -155,7 +148,7 @@ def _claim(tx: Transaction, parts: Parts, asked: EnrolRequest, tls_public: bytes
         notes.count_refusal(tx, node=asked.node, reason=ALARM, topic="enrol", digest="", at_ms=now_ms)
         notes.note(tx, at_ms=now_ms, actor=source, via="enrol", act="node.claim-used-twice", what=asked.node)
         enrolments.change(tx, asked.node, twice=found.twice + 1, twice_ms=now_ms, twice_source=source)
-        return _Twice(found.digits)
+        return None
     _refuse_revoked(parts.world, found)
     return False, _answer(parts.world, found, _kept_or_new(tx, parts, found, asked.request_pem))
 

@@ -109,9 +109,7 @@ class Field:
     def ask(self, path: str, question, *, source: str = "127.0.0.1") -> tuple[int, bytes]:
         """One question at the enrol address, from an address of the loopback."""
         context = ssl.create_default_context(cafile=str(self.roots))
-        door = http.client.HTTPSConnection(
-            "127.0.0.1", self.enrol_port, context=context, timeout=15, source_address=(source, 0)
-        )
+        door = http.client.HTTPSConnection("127.0.0.1", self.enrol_port, context=context, timeout=15, source_address=(source, 0))
         try:
             body = question if isinstance(question, bytes) else msgspec.json.encode(question)
             door.request("POST", path, body, {"Content-Type": "application/json"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import time
 from datetime import UTC, datetime
@@ -54,17 +55,15 @@ def test_an_expired_certificate_reaches_the_enrol_address_and_comes_back(brief: 
 
 def _lets_in(field: Field, context: ssl.SSLContext) -> bool:
     """Whether the broker goes on after the handshake: in TLS 1.3 the client learns of a no with its first read."""
-    import socket
-
-    with socket.create_connection(("127.0.0.1", field.hq.port), 5) as plain:
-        with context.wrap_socket(plain, server_hostname="127.0.0.1") as tls:
-            tls.settimeout(1)
-            try:
-                return tls.recv(1) != b""
-            except TimeoutError:
-                return True
-            except (ssl.SSLError, OSError):
-                return False
+    plain = socket.create_connection(("127.0.0.1", field.hq.port), 5)
+    with context.wrap_socket(plain, server_hostname="127.0.0.1") as tls:
+        tls.settimeout(1)
+        try:
+            return tls.recv(1) != b""
+        except TimeoutError:
+            return True
+        except (ssl.SSLError, OSError):
+            return False
 
 
 def test_killed_again_and_again_while_it_renews_it_keeps_a_pair_that_works(brief: Field, agents):
