@@ -44,7 +44,10 @@ def put_certificate(path: Path, pem: str) -> None:
 
 
 def forget_claim(path: Path) -> None:
-    """The claim has done its work; on a card that may not be written it stays, and opens nothing any more."""
+    """The claim has done its work: emptied, and taken away where the folder may be written."""
+    with contextlib.suppress(OSError), path.open("r+b") as file:
+        file.truncate()
+        os.fsync(file.fileno())
     with contextlib.suppress(OSError):
         path.unlink(missing_ok=True)
         _sync(path.parent)
