@@ -39,9 +39,15 @@ def is_placed(world: World, node: str, report_key: str | None) -> bool:
     return held.document.body.report_key == report_key
 
 
+def _is_retired(world: World, found: Enrolment) -> bool:
+    """Whether just these keys were taken down; a new machine under the same label comes with others."""
+    known = world.nodes.get(found.node)
+    return known is not None and known.retired and known.report_key == found.report_key
+
+
 def state_of(world: World, found: Enrolment) -> State:
     """How far a label is."""
-    if found.revoked_ms is not None:
+    if found.revoked_ms is not None or _is_retired(world, found):
         return "revoked"
     if found.claimed_ms is None:
         return "expected"
@@ -204,8 +210,7 @@ async def renew(parts: Parts, asked: RenewRequest) -> Certified:
 
 
 def _refuse_revoked(world: World, found: Enrolment) -> None:
-    known = world.nodes.get(found.node)
-    if found.revoked_ms is not None or (known is not None and known.retired):
+    if found.revoked_ms is not None or _is_retired(world, found):
         raise Refused(f"node {found.node} was revoked: it needs a new label", code=REVOKED, status=410)
 
 

@@ -86,4 +86,5 @@ async def retire(parts: Parts, who: Actor, node: str) -> None:
 
     await parts.database.run(store)
     world.take_node(structs.replace(known, retired=True))
+    await parts.tell_broker(())
     parts.live.changed("reload")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from controller.actions.views import EnrolmentView, NodeView
 from controller.roots import bundle_file
@@ -21,8 +22,6 @@ from provisioning import ceremony, enrol
 from provisioning.enrol import Board, Card, Links
 from tests.commune import AgentProcess
 from tests.controller.headquarters import NUMBERS, SETTLEMENT, Headquarters, now_ms, number, wait
-
-LIFE = "life_s = "
 
 
 class Field:
@@ -136,6 +135,15 @@ class Stranger:
         return RenewRequest(node=node, request_pem=make_request(node, self.tls_key))
 
 
+class Machine(Stranger):
+    """The keys that a real agent made."""
+
+    def __init__(self, card: Card) -> None:
+        home = card.folder / "state"
+        self.tls_key = load_pem_private_key((home / "node.key").read_bytes(), None)
+        self.report_key = keys.public_hex(keys.from_pem((home / "report.key").read_bytes(), None))
+
+
 def certified(answer: tuple[int, bytes]) -> Certified:
     status, body = answer
     assert status == 200, body
@@ -147,4 +155,4 @@ def code(answer: tuple[int, bytes]) -> tuple[int, str]:
     return status, msgspec.json.decode(body)["code"]
 
 
-__all__ = ["NUMBERS", "Field", "Stranger", "certified", "code", "now_ms", "wait"]
+__all__ = ["NUMBERS", "Field", "Machine", "Stranger", "certified", "code", "now_ms", "wait"]

@@ -19,7 +19,7 @@ from protocol import keys
 from protocol.envelope import seal
 from protocol.reports import FetchStatement
 from tests.controller.headquarters import SETTLEMENT
-from tests.enrol.field import Field, Stranger, certified, code, wait
+from tests.enrol.field import Field, Machine, Stranger, certified, code, wait
 from tests.waiting import until
 
 
@@ -117,6 +117,19 @@ def test_a_revoked_agent_stays_off_and_comes_back_with_a_new_label_only(field: F
     came = field.until(card.node, "pending")
     assert came.revoked_ms is None
     wait(lambda: field.certificate(again).exists(), "the new machine has its certificate")
+    given = field.certificate(again).read_bytes()
+    proof = Machine(again).enrols(again.node, again.claim)
+    assert certified(field.ask("/enrol", proof)).certificate_pem.encode() == given
+
+
+def test_a_node_taken_down_is_denied_the_broker_and_new_dates(field: Field):
+    who, card = Stranger(), field.card()
+    certified(field.ask("/enrol", who.enrols(card.node, card.claim)))
+    field.approve(card.node)
+    assert field.hq.http.delete(f"/v1/nodes/{card.node}").status_code == 200
+    assert field.enrolment(card.node).state == "revoked"
+    assert f"user {card.node}\ntopic deny loa/#\n" in (field.hq.state / "broker" / "acl").read_text()
+    assert code(field.ask("/renew", who.renews(card.node))) == (410, "revoked")
 
 
 async def test_the_media_door_refuses_a_revoked_node(field: Field, agents):
