@@ -168,10 +168,11 @@ def access_list(operators: Sequence[str] = (), *, pending: Iterable[str] = (), r
         if not _OPERATOR.fullmatch(name) or name == CONTROLLER:
             raise ValueError(f"`{name}` cannot be an operator's name: use a-z, 0-9 and `-`, a letter first, not `{CONTROLLER}`")
         lines += ["", f"user {name}", "topic write loa/1/area/+/order/+", "topic read loa/1/node/+/receipt"]
-    for node in sorted(set(pending) - set(revoked)):
+    gone = frozenset(revoked)
+    for node in sorted(set(pending) - gone):
         lines += ["", f"user {checked(node)}", "topic deny loa/1/trust/#", "topic deny loa/1/area/#"]
         lines += [f"topic deny loa/1/node/{node}/receipt"]
-    for node in sorted(set(revoked)):
+    for node in sorted(gone):
         lines += ["", f"user {checked(node)}", "topic deny loa/#"]
     lines += ["", "pattern read loa/1/trust/#", "pattern read loa/1/area/#", "pattern read loa/1/node/%u/#"]
     lines += [f"pattern write loa/1/node/%u/{leaf}" for leaf in ("alive", "hello", "receipt", "health")]

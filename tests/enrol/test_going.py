@@ -99,6 +99,7 @@ async def test_a_revoked_node_is_off_the_broker_within_ten_seconds_with_certific
     with pytest.raises(aiomqtt.MqttError):
         await client(field, card.node, context).__aenter__()
     assert field.enrolment(card.node).state == "revoked"
+    assert f"user {card.node}\ntopic deny loa/#\n" in (field.hq.state / "broker" / "acl").read_text()
     assert code(field.ask("/renew", who.renews(card.node))) == (410, "revoked")
     assert code(field.ask("/enrol", who.enrols(card.node, card.claim))) == (410, "revoked")
 
