@@ -14,7 +14,7 @@ from tests.enrol.field import Field
 PENDING_MS = 5_000
 REVOKED_MS = 10_000
 DEADLINE_S = 30.0
-LOOK_S = 0.01
+LOOK_S = 0.05
 
 
 async def run(options: Options) -> list[Figure]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import socket
 import ssl
 import time
 
@@ -208,3 +209,21 @@ def test_rubbish_is_refused_in_words(field: Field, question: bytes):
     status, body = field.ask("/enrol", question, source="127.0.8.8")
     assert status in (400, 413, 429)
     assert msgspec.json.decode(body)["error"]
+
+
+def test_idle_connections_of_one_source_neither_pile_up_nor_keep_others_out(field: Field):
+    context = ssl.create_default_context(cafile=str(field.roots))
+    held: list[ssl.SSLSocket] = []
+    for _ in range(40):
+        with contextlib.suppress(OSError):
+            plain = socket.create_connection(("127.0.0.1", field.enrol_port), 10, source_address=("127.0.9.20", 0))
+            held.append(context.wrap_socket(plain, server_hostname="127.0.0.1"))
+    card = field.card()
+    assert certified(field.ask("/enrol", Stranger().enrols(card.node, card.claim), source="127.0.9.21")).node == card.node
+    held[0].settimeout(60)
+    with contextlib.suppress(OSError):
+        assert held[0].recv(1) == b""  # it was ended, with or without a word
+    for each in held:
+        each.close()
+    again = field.card()
+    assert certified(field.ask("/enrol", Stranger().enrols(again.node, again.claim), source="127.0.9.20")).node == again.node
