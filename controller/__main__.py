@@ -8,6 +8,7 @@ import logging
 import os
 import random
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -17,8 +18,9 @@ from typing import IO, Final
 
 from controller.broker import BrokerLink
 from controller.config import Config, load
+from controller.doorkeeper import Doorkeeper
 from controller.errors import ConfigWrong
-from controller.listening import api_server, bind_tcp, bind_unix, https_server
+from controller.listening import ServerTls, api_server, bind_tcp, bind_unix, https_server
 from controller.live import Live
 from controller.media import sweep
 from controller.parts import Parts
@@ -26,6 +28,7 @@ from controller.signer_link import SignerLink
 from controller.store.database import Database, migrate
 from controller.store.world import load as load_world
 from controller.web.app import create_api, create_app
+from controller.web.enrol import create_enrol
 
 log: Final = logging.getLogger("loa.serve")
 
@@ -51,8 +54,23 @@ def build(config: Config, now_ms: Callable[[], int] = wall_ms) -> Parts:
     return parts
 
 
+def enrol_socket(config: Config, bind: str | None, port: int | None) -> socket.socket | None:
+    """Where nodes without a certificate knock. When it cannot be had serve goes on: a warning is worth more than an enrolment."""
+    wanted = config.settings.enrol
+    try:
+        return bind_tcp(bind or wanted.bind, wanted.port if port is None else port)
+    except ConfigWrong as wrong:
+        log.error("no node can enrol or renew: [enrol] %s", wrong)  # noqa: TRY400  the sentence is all there is to know
+        return None
+
+
 async def serve(
-    config: Config, *, broker_port: int | None = None, https_port: int | None = None, bind: str | None = None
+    config: Config,
+    *,
+    broker_port: int | None = None,
+    https_port: int | None = None,
+    enrol_port: int | None = None,
+    bind: str | None = None,
 ) -> None:
     """Run until SIGTERM or SIGINT. Raises ConfigWrong when the folder or its ports cannot be used."""
     with _sole(config.state) as _lock:
@@ -64,27 +82,32 @@ async def serve(
             page_socket = bind_tcp(bind or https.bind, https.port if https_port is None else https_port)
             api_socket = bind_unix(config.api_socket)
             parts.ports.https = page_socket.getsockname()[1]
-            (config.state / "run" / "ports.json").write_text(
-                json.dumps({"https": parts.ports.https, "broker": parts.ports.broker, "pid": os.getpid()})
-            )
-            page = https_server(create_app(parts), config.tls / "https.crt", config.tls / "https.key")
-            api = api_server(create_api(parts))
-            link = BrokerLink(parts, random.random)
-            parts.expect = link.expect
+            door_socket = enrol_socket(config, bind, enrol_port)
+            parts.ports.enrol = door_socket.getsockname()[1] if door_socket else 0
+            ports = {"https": parts.ports.https, "broker": parts.ports.broker, "enrol": parts.ports.enrol, "pid": os.getpid()}
+            (config.state / "run" / "ports.json").write_text(json.dumps(ports))
+            tls = ServerTls(config.tls / "https.crt", config.tls / "https.key")
+            servers = [(https_server(create_app(parts), tls), page_socket), (api_server(create_api(parts)), api_socket)]
+            if door_socket is not None:
+                servers.append((https_server(create_enrol(parts), tls, strangers=True), door_socket))
+            link, keeper = BrokerLink(parts, random.random), Doorkeeper(parts, tls.read_again)
+            parts.expect, parts.tell_broker, parts.roots_changed = link.expect, keeper.tell, keeper.roots_changed
 
             def end() -> None:
-                page.should_exit = api.should_exit = True
+                for server, _socket in servers:
+                    server.should_exit = True
 
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, end)
             log.info("serving on port %d and %s", parts.ports.https, config.api_socket)
             async with asyncio.TaskGroup() as group:
-                linking = group.create_task(link.run())
-                serving = [group.create_task(page.serve([page_socket])), group.create_task(api.serve([api_socket]))]
+                linking, keeping = group.create_task(link.run()), group.create_task(keeper.run())
+                serving = [group.create_task(server.serve([listener])) for server, listener in servers]
                 await asyncio.wait(serving, return_when=asyncio.FIRST_COMPLETED)
                 end()
                 await asyncio.wait(serving)
+                keeping.cancel()
                 while not linking.done():  # Python 3.11's wait_for, inside aiomqtt, may swallow one cancellation
                     linking.cancel()
                     await asyncio.wait([linking], timeout=1)
@@ -111,13 +134,15 @@ def main() -> int:
     parser.add_argument("--state", type=Path, required=True, help="the folder that `loa init` made")
     parser.add_argument("--broker-port", type=int, help="instead of [broker] port of loa.toml")
     parser.add_argument("--https-port", type=int, help="instead of [https] port of loa.toml; 0: any free one")
+    parser.add_argument("--enrol-port", type=int, help="instead of [enrol] port of loa.toml; 0: any free one")
     parser.add_argument("--bind", help="instead of [https] bind of loa.toml")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         config = load(arguments.state)
         with suppress(KeyboardInterrupt):
-            asyncio.run(serve(config, broker_port=arguments.broker_port, https_port=arguments.https_port, bind=arguments.bind))
+            ports = {"broker_port": arguments.broker_port, "https_port": arguments.https_port, "enrol_port": arguments.enrol_port}
+            asyncio.run(serve(config, **ports, bind=arguments.bind))
     except ConfigWrong as wrong:
         sys.stderr.write(f"loa serve: {wrong}\n")
         return 2

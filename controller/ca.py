@@ -29,7 +29,12 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 CA_DAYS: Final = 20 * 365
 """The life of a pole and its cabinet: every node pins this CA, so changing it means a visit to each."""
 LEAF_DAYS: Final = 5 * 365
-"""A node that lay a rainy season (or two years) in a store room still connects; renewal starts at half of it."""
+"""Servers and operators on the controller's own machine, which renews them at two thirds. Long, because a server whose
+certificate ran out would keep every warning silent, and on that machine lies the CA's key as well."""
+NODE_LIFE: Final = timedelta(days=90)
+"""A node renews at two thirds, and afterwards as long as it was not revoked: two years in a store room do no harm."""
+LIST_LIFE: Final = timedelta(days=20 * 365)
+"""A revocation list that ran out would shut out every node, so it does not: who holds back a newer one holds the broker."""
 BACKDATED: Final = timedelta(days=1)
 """A node whose clock is some hours slow must accept a certificate made today."""
 CERTIFICATE: Final = "ca.crt"
@@ -63,38 +68,39 @@ class Issued:
     key_pem: bytes
 
 
-def create_ca(folder: Path, name: str, *, now: datetime | None = None) -> Authority:
+def create_ca(folder: Path, name: str, *, now: datetime | None = None, stem: str = "ca") -> Authority:
     """Make a CA in a folder (0700, key 0600). Raises CaError rather than overwrite one: every node would be lost."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if (folder / KEY).exists() or (folder / CERTIFICATE).exists():
+    key_file, certificate_file = folder / f"{stem}.key", folder / f"{stem}.crt"
+    if key_file.exists() or certificate_file.exists():
         raise CaError(f"{folder} holds a CA already; use it, or choose another folder (a new CA means visiting every node)")
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     usage = _usage(certificates=True)
     certificate = (
-        _builder(subject, subject, key.public_key(), CA_DAYS, now)
+        _builder(subject, subject, key.public_key(), timedelta(days=CA_DAYS), now)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(usage, critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
-    write_once(folder / KEY, _pem(key), mode=0o600)
-    write_once(folder / CERTIFICATE, certificate.public_bytes(Encoding.PEM), mode=0o644)
+    write_once(key_file, _pem(key), mode=0o600)
+    write_once(certificate_file, certificate.public_bytes(Encoding.PEM), mode=0o644)
     return Authority(certificate, key)
 
 
-def load_ca(folder: Path) -> Authority:
+def load_ca(folder: Path, stem: str = "ca") -> Authority:
     """Open the CA of a folder. Raises CaError when there is none, or its two files do not belong together."""
     try:
-        key = load_pem_private_key((folder / KEY).read_bytes(), None)
-        certificate = x509.load_pem_x509_certificate((folder / CERTIFICATE).read_bytes())
+        key = load_pem_private_key((folder / f"{stem}.key").read_bytes(), None)
+        certificate = x509.load_pem_x509_certificate((folder / f"{stem}.crt").read_bytes())
     except FileNotFoundError as error:
         raise CaError(f"no CA in {folder} ({error.filename} is missing): run `loa init`, or restore it from a backup") from error
     except (ValueError, TypeError) as error:
         raise CaError(f"the CA in {folder} cannot be read ({error}): restore it from a backup") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
-        raise CaError(f"{KEY} and {CERTIFICATE} in {folder} do not belong together: restore both from one backup")
+        raise CaError(f"{stem}.key and {stem}.crt in {folder} do not belong together: restore both from one backup")
     return Authority(certificate, key)
 
 
@@ -105,6 +111,7 @@ def issue(
     server_names: Sequence[str] = (),
     client: bool = True,
     days: int = LEAF_DAYS,
+    life: timedelta | None = None,
     now: datetime | None = None,
 ) -> Issued:
     """A new key and certificate. `server_names` (DNS names and addresses) make it a server's; a node's name is its id."""
@@ -114,12 +121,13 @@ def issue(
         raise CaError(f"`{common_name}` would be neither client nor server: give server names, or client=True")
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
-    cert_pem = _sign_leaf(ca, subject, key.public_key(), _alternative(server_names), client=client, days=days, now=now)
+    life = life or timedelta(days=days)
+    cert_pem = _sign_leaf(ca, subject, key.public_key(), _alternative(server_names), client=client, life=life, now=now)
     return Issued(cert_pem, _pem(key))
 
 
 def issue_for_request(
-    ca: Authority, request_pem: bytes, common_name: str, *, days: int = LEAF_DAYS, now: datetime | None = None
+    ca: Authority, request_pem: bytes, common_name: str, *, life: timedelta = NODE_LIFE, now: datetime | None = None
 ) -> bytes:
     """A client certificate for a key that stays with its owner. Raises CaError for a request that is not this owner's."""
     expected = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
@@ -136,19 +144,19 @@ def issue_for_request(
         raise CaError(f"the request of `{common_name}` cannot be read ({error}): make it anew") from error
     if not is_theirs or not isinstance(public, ec.EllipticCurvePublicKey):
         raise CaError(f"this request is not by `{common_name}` with an elliptic-curve key of its own: make it anew")
-    return _sign_leaf(ca, request.subject, public, [], client=True, days=days, now=now)
+    return _sign_leaf(ca, request.subject, public, [], client=True, life=life, now=now)
 
 
-def renew(ca: Authority, cert_pem: bytes, *, days: int = LEAF_DAYS, now: datetime | None = None) -> bytes:
+def renew(
+    ca: Authority, cert_pem: bytes, *, days: int = LEAF_DAYS, now: datetime | None = None, also: Sequence[x509.Certificate] = ()
+) -> bytes:
     """The same name, names, uses and public key with new dates: the private key never leaves its owner.
 
-    Raises CaError if this CA did not issue it.
+    Raises CaError if neither this CA nor one of `also` issued it.
     """
     old = x509.load_pem_x509_certificate(cert_pem)
-    try:
-        old.verify_directly_issued_by(ca.certificate)
-    except (ValueError, TypeError, InvalidSignature) as error:
-        raise CaError("this certificate is of another CA: enrol its owner anew") from error
+    if not any(issued_by(old, root) for root in (ca.certificate, *also)):
+        raise CaError("this certificate is of another CA: enrol its owner anew")
     public = old.public_key()
     if not isinstance(public, ec.EllipticCurvePublicKey):
         raise CaError("this certificate has no elliptic-curve key: issue a new one")
@@ -157,7 +165,26 @@ def renew(ca: Authority, cert_pem: bytes, *, days: int = LEAF_DAYS, now: datetim
         names = list(old.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
     except x509.ExtensionNotFound:
         names = []
-    return _sign_leaf(ca, old.subject, public, names, client=client, days=days, now=now)
+    return _sign_leaf(ca, old.subject, public, names, client=client, life=timedelta(days=days), now=now)
+
+
+def issued_by(certificate: x509.Certificate, root: x509.Certificate) -> bool:
+    """Whether this root signed it."""
+    try:
+        certificate.verify_directly_issued_by(root)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
+
+
+def revocation_list(ca: Authority, serials: Sequence[int], *, now: datetime | None = None) -> bytes:
+    """The certificates of this CA that count no more, signed by it, as PEM."""
+    start = (now or datetime.now(UTC)) - BACKDATED
+    builder = x509.CertificateRevocationListBuilder(ca.certificate.subject, start, start + LIST_LIFE)
+    for serial in serials:
+        revoked = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(start).build()
+        builder = builder.add_revoked_certificate(revoked)
+    return builder.sign(ca.key, hashes.SHA256()).public_bytes(Encoding.PEM)
 
 
 def client_context(ca_file: Path, cert_file: Path | None, key_file: Path | None) -> ssl.SSLContext:
@@ -188,13 +215,13 @@ def _sign_leaf(
     names: Sequence[x509.GeneralName],
     *,
     client: bool,
-    days: int,
+    life: timedelta,
     now: datetime | None,
 ) -> bytes:
     uses = [ExtendedKeyUsageOID.SERVER_AUTH] * bool(names) + [ExtendedKeyUsageOID.CLIENT_AUTH] * client
     usage = _usage(certificates=False)
     builder = (
-        _builder(subject, ca.certificate.subject, public, days, now)
+        _builder(subject, ca.certificate.subject, public, life, now)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(usage, critical=True)
         .add_extension(x509.ExtendedKeyUsage(uses), critical=False)
@@ -207,9 +234,10 @@ def _sign_leaf(
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, public: ec.EllipticCurvePublicKey, days: int, now: datetime | None
+    subject: x509.Name, issuer: x509.Name, public: ec.EllipticCurvePublicKey, life: timedelta, now: datetime | None
 ) -> x509.CertificateBuilder:
-    start = (now or datetime.now(UTC)) - BACKDATED
+    made = now or datetime.now(UTC)
+    start = made - min(BACKDATED, life / 2)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -217,7 +245,7 @@ def _builder(
         .public_key(public)
         .serial_number(x509.random_serial_number())
         .not_valid_before(start)
-        .not_valid_after(start + BACKDATED + timedelta(days=days))
+        .not_valid_after(made + life)
     )
 
 

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from controller.errors import ConfigWrong
+from controller.roots import bundle_file
 from controller.store.database import url_of
 
 FILE: Final = "loa.toml"
@@ -14,11 +15,16 @@ Port = Annotated[int, Meta(ge=0, le=65_535)]
 
 
 class BrokerPart(Struct, frozen=True, forbid_unknown_fields=True):
-    """Where mosquitto listens, and by which name the controller reaches it."""
+    """Where mosquitto listens, and by which name the controller reaches it.
+
+    `folder`: where its configuration lies (else in the state folder); `group`: who reads it there.
+    """
 
     host: str = "localhost"
     bind: str = "0.0.0.0"  # noqa: S104  nodes come from outside; only certificates of our CA get in
     port: Port = 8883
+    folder: str = ""
+    group: str = ""
 
 
 class HttpsPart(Struct, frozen=True, forbid_unknown_fields=True):
@@ -26,6 +32,14 @@ class HttpsPart(Struct, frozen=True, forbid_unknown_fields=True):
 
     bind: str = "0.0.0.0"  # noqa: S104  officers and nodes come from outside
     port: Port = 8443
+
+
+class EnrolPart(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where nodes without a certificate ask for one, and how long one counts (90 days)."""
+
+    bind: str = "0.0.0.0"  # noqa: S104  nodes come from outside
+    port: Port = 8444
+    life_s: Annotated[int, Meta(ge=2, le=366 * 86_400)] = 90 * 86_400
 
 
 class SignerPart(Struct, frozen=True, forbid_unknown_fields=True):
@@ -47,6 +61,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     database_url: str | None = None
     broker: BrokerPart = BrokerPart()
     https: HttpsPart = HttpsPart()
+    enrol: EnrolPart = EnrolPart()
     signer: SignerPart = SignerPart()
 
 
@@ -67,9 +82,19 @@ class Config(Struct, frozen=True, kw_only=True):
         return self.state / "media"
 
     @property
+    def ca_folder(self) -> Path:
+        """The CA's roots with their keys."""
+        return self.state / "ca"
+
+    @property
     def ca(self) -> Path:
-        """The CA's certificate."""
-        return self.state / "ca" / "ca.crt"
+        """The certificates of the CA's roots: whom our own clients trust."""
+        return bundle_file(self.ca_folder)
+
+    @property
+    def broker_folder(self) -> Path:
+        """What the broker reads."""
+        return Path(self.settings.broker.folder) if self.settings.broker.folder else self.state / "broker"
 
     @property
     def tls(self) -> Path:

@@ -15,12 +15,14 @@ from controller import area_tree, ca
 from controller.area_tree import AreaSeed, SettlementsWrong
 from controller.core.world import AreaKnown
 from controller.mosquitto import CONTROLLER, write_config
+from controller.roots import bundle_file, create_roots, load_roots
 from controller.store import world
 from controller.store.database import Database, Transaction, migrate, url_of
 
 FOLDER_MODE: Final = 0o700
 SECRET_MODE: Final = 0o600
 FOLDERS: Final = ("ca", "broker", "tls", "media", "trust", "signer", "run")
+ENROL_PORT: Final = 8444
 LOOPBACK: Final = ("127.0.0.1", "localhost")
 HOST: Final = re.compile(r"[0-9A-Za-z]([0-9A-Za-z.:-]{0,251}[0-9A-Za-z])?")
 EVERYWHERE: Final = frozenset({"0.0.0.0", "::", ""})  # noqa: S104  recognised here, never bound by itself
@@ -33,6 +35,8 @@ class InitRefused(Exception):
 class InitOptions(Struct, frozen=True, kw_only=True):
     """What the person chooses. `hosts`: names and addresses under which nodes and browsers reach this machine, first the best.
 
+    `enrol_port` None: 8444, or any free one where the page takes any free one.
+
     The `broker_*`: folder, memory and group of a broker that runs as its own user (systemd); else all lies in the state folder.
     """
 
@@ -41,6 +45,7 @@ class InitOptions(Struct, frozen=True, kw_only=True):
     bind: str = "127.0.0.1"
     broker_port: int = 8883
     https_port: int = 8443
+    enrol_port: int | None = None
     operators: tuple[str, ...] = ("operator-1",)
     settlements_csv: str = ""
     broker_folder: str = ""
@@ -57,6 +62,7 @@ class InitReport(Struct, frozen=True, kw_only=True):
     settlements: int
     broker_port: int
     https_port: int
+    enrol_port: int
     operators: tuple[str, ...]
     broker_conf: str
 
@@ -117,6 +123,7 @@ def _make(state: Path, options: InitOptions, seeds: list[AreaSeed]) -> InitRepor
         settlements=sum(seed.level == "settlement" for seed in seeds),
         broker_port=chosen.broker_port,
         https_port=chosen.https_port,
+        enrol_port=chosen.enrol_port or 0,
         operators=chosen.operators,
         broker_conf=str(conf),
     )
@@ -128,12 +135,13 @@ def _broker(state: Path, options: InitOptions) -> Path:
         Path(options.broker_folder) if options.broker_folder else state / "broker",
         port=options.broker_port,
         bind=options.bind,
-        ca=state / "ca" / ca.CERTIFICATE,
+        ca=bundle_file(state / "ca"),
         cert=state / "tls" / "broker.crt",
         key=state / "tls" / "broker.key",
         operators=options.operators,
         state=Path(options.broker_state) if options.broker_state else None,
         group=options.broker_group or None,
+        crl=load_roots(state / "ca").lists_pem({}),
     ).conf
 
 
@@ -147,11 +155,15 @@ def _with_free_ports(options: InitOptions) -> InitOptions:
     """Port 0 means: any free one; it is chosen once, here, so that `loa` and nodes can read it."""
     broker_port = options.broker_port or free_port(options.bind)
     https_port = options.https_port or free_port(options.bind)
-    return msgspec.structs.replace(options, broker_port=broker_port, https_port=https_port)
+    enrol_port = options.enrol_port
+    if enrol_port is None:
+        enrol_port = ENROL_PORT if options.https_port else 0
+    enrol_port = enrol_port or free_port(options.bind)
+    return msgspec.structs.replace(options, broker_port=broker_port, https_port=https_port, enrol_port=enrol_port)
 
 
 def _certificates(state: Path, options: InitOptions, hosts: Sequence[str]) -> None:
-    authority = ca.create_ca(state / "ca", f"Loa {options.province:02d}")
+    authority = create_roots(state / "ca", f"Loa {options.province:02d}").active
     names = list(hosts)
     if options.bind not in EVERYWHERE and options.bind not in names:
         names.append(options.bind)
@@ -217,6 +229,11 @@ def _own_host(options: InitOptions) -> str:
 def config_text(options: InitOptions, hosts: Sequence[str]) -> str:
     """loa.toml."""
     named = ", ".join(f'"{host}"' for host in hosts)
+    apart = ""
+    if options.broker_folder:
+        apart += f'folder = "{options.broker_folder}"\n'
+    if options.broker_group:
+        apart += f'group = "{options.broker_group}"\n'
     return f"""# Written by `loa init`. Flags of `loa serve` go before what stands here.
 province = "{options.province:02d}"
 # Under these names nodes and browsers reach this machine; they stand in its certificates. Nodes use the first.
@@ -227,8 +244,13 @@ hosts = [{named}]
 host = "{_own_host(options)}"
 bind = "{options.bind}"
 port = {options.broker_port}
-
+{apart}
 [https]
 bind = "{options.bind}"
 port = {options.https_port}
+
+# Where nodes without a certificate ask for one, and renew.
+[enrol]
+bind = "{options.bind}"
+port = {options.enrol_port}
 """

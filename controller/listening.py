@@ -9,16 +9,20 @@ import ssl
 import struct
 from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 import uvicorn
 from litestar import Litestar
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from controller.core.gate import source_of
 from controller.errors import ConfigWrong
 
 GRACE_S: Final = 2
 BACKLOG: Final = 512
+LONGEST_S: Final = 20.0
+MOST_BY_SOURCE: Final = 32
+MOST_STRANGERS: Final = 256
 
 
 class _Quiet(uvicorn.Server):
@@ -43,6 +47,48 @@ class _KnowsItsPeer(H11Protocol):
         except KeyError:
             name = str(uid)
         self.client = (name, uid)
+
+
+class _Brief(H11Protocol):
+    """One question a connection, few connections a source, and none that takes its time: strangers knock here."""
+
+    open_by_source: ClassVar[dict[str, int]] = {}
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as its parent has it
+        """Count it, and set its end."""
+        super().connection_made(transport)
+        self._source = source_of(self.client[0] if self.client else "")
+        count = self.open_by_source.get(self._source, 0) + 1
+        self.open_by_source[self._source] = count
+        self._end = self.loop.call_later(LONGEST_S, transport.abort)
+        if count > MOST_BY_SOURCE or sum(self.open_by_source.values()) > MOST_STRANGERS:
+            transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Count it off."""
+        self._end.cancel()
+        left = self.open_by_source.get(self._source, 1) - 1
+        if left > 0:
+            self.open_by_source[self._source] = left
+        else:
+            self.open_by_source.pop(self._source, None)
+        super().connection_lost(exc)
+
+
+class ServerTls:
+    """A server's certificate, which may be swapped under it: the next connection gets the new one."""
+
+    def __init__(self, cert: Path, key: Path) -> None:
+        if not cert.is_file() or not key.is_file():
+            raise ConfigWrong(f"{cert} or its key is missing: restore tls/ from a backup, or run `loa init` in a new folder")
+        self._files = cert, key
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.minimum_version = ssl.TLSVersion.TLSv1_3
+        self.read_again()
+
+    def read_again(self) -> None:
+        """Take the files as they are now."""
+        self.context.load_cert_chain(*self._files)
 
 
 def bind_tcp(bind: str, port: int) -> socket.socket:
@@ -77,22 +123,17 @@ def bind_unix(path: Path) -> socket.socket:
     return listener
 
 
-def https_server(app: Litestar, cert: Path, key: Path) -> uvicorn.Server:
-    """The page and the media, TLS 1.3 only."""
+def https_server(app: Litestar, tls: ServerTls, *, strangers: bool = False) -> uvicorn.Server:
+    """TLS 1.3 only: the page and the media, or for `strangers` the enrol address."""
 
     def context(_config: uvicorn.Config, _default: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
-        made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        made.minimum_version = ssl.TLSVersion.TLSv1_3
-        made.load_cert_chain(cert, key)
-        return made
+        return tls.context
 
-    if not cert.is_file() or not key.is_file():
-        raise ConfigWrong(f"{cert} or its key is missing: restore tls/ from a backup, or run `loa init` in a new folder")
     return _Quiet(
         uvicorn.Config(
             app,
             ssl_context_factory=context,
-            http=H11Protocol,
+            http=_Brief if strangers else H11Protocol,
             ws="none",
             lifespan="on",
             log_level="warning",

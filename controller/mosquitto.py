@@ -10,17 +10,20 @@ import pwd
 import re
 import shutil
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from controller.ca import client_context, write_once
+from protocol import node_id
 
 CONTROLLER: Final = "controller"
 TIMEKEEPER: Final = "timekeeper"
 """It tells nodes the time, hears their hellos and nothing else of theirs; its key and certificate are on another host."""
+CRL: Final = "crl.pem"
+PID: Final = "mosquitto.pid"
 PACKET_BYTES: Final = 163_840
 """160 kB: the largest sealed document (programme, 128 kB) and room to grow. The broker tells it at CONNACK, and closes a
 connection that passes it before it has read the packet. `message_size_limit` would answer with PUBACK 0x95, which MQTT 5
@@ -51,6 +54,7 @@ class BrokerConfig:
     ca: Path
     state: Path
     log: Path
+    crl: Path | None = None
 
 
 def write_config(
@@ -64,18 +68,20 @@ def write_config(
     operators: Sequence[str] = (),
     state: Path | None = None,
     group: str | None = None,
+    crl: bytes | None = None,
 ) -> BrokerConfig:
     """Write the broker's folder, replacing an older one: mosquitto.conf, ACL, and copies of its certificates.
 
     The folder (0700, files 0600; with a group 0750 and 0640) is all the broker reads, so `group`, the service's own, is let
     in to it and to nothing else of ours. `operators` are names that may publish orders beside the controller: the
-    fall-back of `loa`, consoles.
+    fall-back of `loa`, consoles. `crl` holds the lists of revoked certificates, one of each root that issues.
     """
     folder = folder.absolute()
     state = (state or folder / "state").absolute()
     for each in (folder, state):
         each.mkdir(mode=0o700, parents=True, exist_ok=True)
-    config = BrokerConfig(folder / "mosquitto.conf", bind, port, folder / "ca.crt", state, folder / "broker.log")
+    crl_file = folder / CRL if crl is not None else None
+    config = BrokerConfig(folder / "mosquitto.conf", bind, port, folder / "ca.crt", state, folder / "broker.log", crl_file)
     files = {
         "mosquitto.conf": configuration(config).encode(),
         "acl": access_list(operators).encode(),
@@ -83,19 +89,22 @@ def write_config(
         "broker.crt": cert.read_bytes(),
         "broker.key": key.read_bytes(),
     }
+    if crl is not None:
+        files[CRL] = crl
     for name, content in files.items():
-        _replace(folder / name, content, group)
+        replace_file(folder / name, content, group)
     if group is not None:
-        folder.chmod(0o750)
         shutil.chown(folder, group=group)
+        folder.chmod(0o2750)
     return config
 
 
-def _replace(path: Path, content: bytes, group: str | None) -> None:
+def replace_file(path: Path, content: bytes, group: str | None) -> None:
+    """Write a file of the broker's folder whole, for `group` to read if there is one. Raises OSError."""
     new = path.with_name(path.name + ".new")
     new.unlink(missing_ok=True)
     write_once(new, content, mode=0o640 if group is not None else 0o600)
-    if group is not None:
+    if group is not None and new.group() != group:  # the folder hands its group on, so a plain user needs no right for this
         shutil.chown(new, group=group)
     new.replace(path)
 
@@ -106,12 +115,13 @@ def configuration(config: BrokerConfig) -> str:
     for path in (folder, config.state):
         if "\n" in str(path) or str(path) != str(path).strip():
             raise ValueError(f"mosquitto cannot read the path `{path}`: move the folder to one without such characters")
+    crl = f"crlfile {config.crl}\n" if config.crl is not None else ""
     return f"""# Written by loa; changes are lost at the next `loa init`.
 # Who may come in: only certificates of our CA, over TLS 1.3; the certificate's name is user name and client id.
 listener {config.port} {config.host}
 tls_version tlsv1.3
 cafile {config.ca}
-certfile {folder}/broker.crt
+{crl}certfile {folder}/broker.crt
 keyfile {folder}/broker.key
 require_certificate true
 use_identity_as_username true
@@ -120,6 +130,7 @@ allow_anonymous false
 allow_zero_length_clientid false
 acl_file {folder}/acl
 max_qos 1
+pid_file {config.state}/{PID}
 # As whom: see `user_name` in controller/mosquitto.py.
 user {user_name()}
 # A small order must not wait for a larger packet to fill up.
@@ -147,10 +158,12 @@ connection_messages true
 """
 
 
-def access_list(operators: Sequence[str] = ()) -> str:
+def access_list(operators: Sequence[str] = (), *, pending: Iterable[str] = (), revoked: Iterable[str] = ()) -> str:
     """The text of the ACL. Pattern lines hold for every user, so they give a name only what lies under that name.
 
-    Raises ValueError for an operator's name that could pass for a node, an area, the controller or a second ACL line.
+    What is denied to a name goes before them: a `pending` node has no placement yet and says hello, health and alive; a `revoked`
+    one is told and says nothing, also over a connection that it still has. Raises ValueError for an operator's name that could
+    pass for a node, an area, the controller or a second ACL line.
     """
     lines = [f"user {CONTROLLER}", "topic readwrite loa/1/#", "topic read $SYS/broker/uptime"]
     for name in operators:
@@ -159,9 +172,22 @@ def access_list(operators: Sequence[str] = ()) -> str:
         lines += ["", f"user {name}", "topic write loa/1/area/+/order/+", "topic write loa/1/area/+/suspend/+"]
         lines.append("topic read loa/1/node/+/receipt")
     lines += ["", f"user {TIMEKEEPER}", "topic read loa/1/node/+/hello", "topic write loa/1/node/+/time"]
+    gone = frozenset(revoked)
+    for node in sorted(set(pending) - gone):
+        lines += ["", f"user {checked(node)}", "topic deny loa/1/trust/#", "topic deny loa/1/area/#"]
+        lines += [f"topic deny loa/1/node/{node}/receipt"]
+    for node in sorted(gone):
+        lines += ["", f"user {checked(node)}", "topic deny loa/#"]
     lines += ["", "pattern read loa/1/trust/#", "pattern read loa/1/area/#", "pattern read loa/1/node/%u/#"]
     lines += [f"pattern write loa/1/node/%u/{leaf}" for leaf in ("alive", "hello", "receipt", "health")]
     return "\n".join(lines) + "\n"
+
+
+def checked(node: str) -> str:
+    """A node's id, which goes into a line of its own. Raises ValueError for anything else."""
+    if not node_id.is_valid(node):
+        raise ValueError(f"`{node}` is no node id")
+    return node
 
 
 def user_name() -> str:

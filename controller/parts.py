@@ -1,7 +1,7 @@
 """What every act gets: the store, the picture of the world, the signer, the broker link's bell, the listeners, the time."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -43,6 +43,7 @@ class Ports:
 
     https: int = 0
     broker: int = 0
+    enrol: int = 0
 
 
 @dataclass
@@ -54,6 +55,10 @@ class Pending:
     areas: tuple[str, ...]
 
 
+async def _nobody(_revoked: tuple[str, ...] = ()) -> None:
+    """No broker to tell."""
+
+
 @dataclass
 class Parts:
     """The controller's parts, built once by `serve`. `wake` rings when the outbox has something, `offers` when offers may be due.
@@ -62,7 +67,9 @@ class Parts:
 
     `hashing`: each check of a password takes 64 MB and a core for a moment, so two at once and the others wait.
     `begun_ms`: by key, until when what it began lasts at the pace that it may keep.
-    `expect` is told of each area where nodes should soon hold something new.
+    `expect` is told of each area where nodes should soon hold something new; `tell_broker` brings the broker's lists of who may
+    what up to date, and breaks the connections of those named; `roots_changed` gives our own servers certificates of the root
+    that signs now.
     """
 
     config: Config
@@ -80,6 +87,8 @@ class Parts:
     begun_ms: dict[str, int] = field(default_factory=dict)
     hashing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
     expect: Callable[[str], None] = lambda _area: None
+    tell_broker: Callable[[tuple[str, ...]], Awaitable[None]] = field(default=_nobody)
+    roots_changed: Callable[[], Awaitable[None]] = field(default=_nobody)
 
     @property
     def clock(self) -> Clock:

@@ -17,11 +17,12 @@ from typing import Final
 
 from msgspec import structs
 
-from edge_agent import importing
+from edge_agent import importing, status
 from edge_agent.config import Config, ConfigWrong, load
 from edge_agent.core.state import VERSION, State
 from edge_agent.desk import Desk, Parts
-from edge_agent.drivers.broker import Broker, Credentials, tls_context
+from edge_agent.drivers.broker import Broker, Credentials, server_context, tls_context
+from edge_agent.drivers.enrol import Door, Enrolment
 from edge_agent.drivers.fetcher import Fetcher
 from edge_agent.drivers.player import PlayerDriver
 from edge_agent.drivers.speech import Speaker
@@ -34,7 +35,9 @@ from edge_agent.lean import keep_small
 from edge_agent.material import (
     check_sink,
     inputs_of,
+    make_identity,
     make_state,
+    names_of,
     open_amplifier,
     open_clock,
     open_credentials,
@@ -54,6 +57,7 @@ log = logging.getLogger("loa-agent")
 CONFIG_EXIT: Final = 78
 RESTART_WAIT_S: Final = 2.0
 WATCHDOG_EVERY_S: Final = 5.0
+LOOK_EVERY_S: Final = 1.0
 CARD_ORDER: Final = {"root": 0, "placement": 1, "grant": 2}
 
 
@@ -85,6 +89,7 @@ class Agent:
     def __init__(self, config: Config, *, store_delay_s: float = 0.0) -> None:
         node = config.identity.node
         self.config = config
+        make_identity(config)
         self.signer = open_report_key(config)
         root, credentials = open_root(config), open_credentials(config)
         state_folder = make_state(config)
@@ -105,6 +110,7 @@ class Agent:
             emit=emit,
             chance=chance,
         )
+        self.enrolment = self._enrolment(credentials, chance)
         self.fetcher = Fetcher(
             config.controller.media_url,
             media,
@@ -126,6 +132,39 @@ class Agent:
         emit(Booted(self._with_pinned_root(memory)))
         for raw in self._card(memory):
             emit(Arrived(0, topics.topic("document", node=node), raw))
+
+    def _enrolment(self, credentials: Credentials, chance: random.Random) -> Enrolment | None:
+        """What asks for our certificate and renews it; None on a node that is told no address for that."""
+        if self.config.enrol is None:
+            return None
+        return Enrolment(
+            names_of(self.config),
+            Door(self.config.enrol.url, lambda: server_context(credentials.ca, check_dates=self.desk.state.clock_usable)),
+            clock_usable=lambda: self.desk.state.clock_usable,
+            linked=lambda: self.desk.state.link_up,
+            chance=chance,
+        )
+
+    async def _linked(self) -> None:
+        """The link to the broker, from when there is a certificate to show."""
+        if self.enrolment is not None:
+            await self.enrolment.certified.wait()
+        await self.broker.run()
+
+    async def _say_place(self) -> None:
+        """Leave word for `loa-agent status`, which cannot open our memory, once a placement is in force."""
+        place, word = (
+            Slot("placement", self.config.identity.node, "-"),
+            self.config.path(self.config.identity.state) / status.PLACED,
+        )
+        while True:
+            if place in self.desk.state.documents:
+                break
+            await asyncio.sleep(LOOK_EVERY_S)
+        if not word.exists():
+            log.info("the placement of this node is in force: it obeys the persons whom the grants name")
+            with contextlib.suppress(OSError):
+                word.touch()
 
     def _with_pinned_root(self, memory: Memory) -> Memory:
         """The pinned root is held like any other document, until a newer one is: hello names it, and it is not sent again."""
@@ -179,11 +218,14 @@ class Agent:
             group.create_task(self.store.run(), name="store")
             group.create_task(self.player.run(), name="player")
             group.create_task(self.desk.run(parts), name="desk")
-            group.create_task(may_fail("broker", self.broker.run, emit), name="broker")
+            group.create_task(may_fail("broker", self._linked, emit), name="broker")
             group.create_task(may_fail("fetcher", self.fetcher.run, emit), name="fetcher")
             group.create_task(may_fail("clock", self.clock.run, emit), name="clock")
             group.create_task(may_fail("machine", self.machine.run, emit), name="machine")
             group.create_task(may_fail("stick", self.stick.run, emit), name="stick")
+            if self.enrolment is not None:
+                group.create_task(may_fail("enrol", self.enrolment.run, emit), name="enrol")
+                group.create_task(self._say_place(), name="place")
             notify("READY=1")
 
 
@@ -215,13 +257,16 @@ async def serve(config: Config, store_delay_s: float) -> None:
 
 
 def main() -> None:
-    """Start the agent; exit 78 with one sentence when the configuration is wrong. `import` is a command of its own."""
-    if sys.argv[1:2] == ["import"]:
-        sys.exit(importing.main(sys.argv[2:]))
+    """Start the agent; exit 78 with one sentence when the configuration is wrong. `import` and `status` are commands too."""
+    commands = {"import": importing.main, "status": status.main}
+    if sys.argv[1:2] and sys.argv[1] in commands:
+        sys.exit(commands[sys.argv[1]](sys.argv[2:]))
     parser = argparse.ArgumentParser(
-        prog="loa-agent", description=__doc__, epilog="loa-agent import DIR --config node.toml: take in documents from a stick"
+        prog="loa-agent",
+        description=__doc__,
+        epilog="loa-agent import DIR --config node.toml: take in a stick's documents; loa-agent status --config node.toml: who it is",
     )
-    parser.add_argument("--config", type=Path, required=True, help="the node's node.toml (made by `loa node add`)")
+    parser.add_argument("--config", type=Path, required=True, help="the node's node.toml (made by `loa-provision node new`)")
     parser.add_argument("--verbose", action="store_true", help="log what is decided, too")
     parser.add_argument("--store-delay-ms", type=float, default=0.0, help="bench: imitate a card that needs this long to sync")
     parser.add_argument("--version", action="version", version=f"loa-agent {VERSION}")

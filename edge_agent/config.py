@@ -67,6 +67,13 @@ class Board(Struct, frozen=True, forbid_unknown_fields=True):
     clock: str = "/run/systemd/timesync/synchronized"
 
 
+class EnrolAddress(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where certificates are given and renewed, and the file of the one-time claim (none where the node came with one)."""
+
+    url: Annotated[str, Meta(pattern=r"^https://[^\s/:@?#]+(:[0-9]{1,5})?\Z")]
+    claim: str | None = None
+
+
 class Table(Struct, frozen=True, forbid_unknown_fields=True):
     """Everything in node.toml; paths are relative to the file."""
 
@@ -75,6 +82,7 @@ class Table(Struct, frozen=True, forbid_unknown_fields=True):
     broker: BrokerAddress
     controller: ControllerAddress
     board: Board = Board()
+    enrol: EnrolAddress | None = None
 
 
 class Config(Table, frozen=True, forbid_unknown_fields=True):
@@ -86,12 +94,17 @@ class Config(Table, frozen=True, forbid_unknown_fields=True):
         """A path of the file, made absolute."""
         return (self.file.parent / name).resolve()
 
+    @property
+    def claim(self) -> Path | None:
+        """The file of the claim; it is gone once it was used."""
+        return self.path(self.enrol.claim) if self.enrol is not None and self.enrol.claim is not None else None
+
     def wrong(self, key: str, what: str) -> "ConfigWrong":
         """The sentence about one key."""
         return ConfigWrong(f"{self.file}: key `{key}`: {what}")
 
 
-_REMEDY: Final = "see `loa node add`, which writes this file"
+_REMEDY: Final = "see `loa-provision node new`, which writes this file"
 _MISSING: Final = re.compile(r"Object missing required field `(\w+)`")
 _UNKNOWN: Final = re.compile(r"Object contains unknown field `(\w+)`")
 HIGHEST_PORT: Final = 65_535
@@ -100,6 +113,7 @@ _SHAPES: Final = {
     "board.line": "write a device that `arecord -L` lists, such as plughw:1",
     "broker.host": "write a name or address, without a port",
     "controller.media_url": "write https://name:port and nothing behind it",
+    "enrol.url": "write https://name:port and nothing behind it",
     "pins.root_digest": "write the 64 letters 0-9, a-f that the ceremony printed",
 }
 
@@ -141,13 +155,16 @@ def _named(path: Path, error: msgspec.ValidationError) -> ConfigWrong:
 
 
 def _check_files(config: Config) -> None:
-    named = {
+    pinned = {"pins.ca": config.pins.ca, "pins.root": config.pins.root}
+    own = {
         "identity.certificate": config.identity.certificate,
         "identity.key": config.identity.key,
         "identity.report_key": config.identity.report_key,
-        "pins.ca": config.pins.ca,
-        "pins.root": config.pins.root,
-    } | {f"pins.documents[{index}]": name for index, name in enumerate(config.pins.documents)}
+    }
+    # a node with a claim makes its own identity at its first start
+    named = (pinned if config.claim is not None else own | pinned) | {
+        f"pins.documents[{index}]": name for index, name in enumerate(config.pins.documents)
+    }
     for key, name in named.items():
         file = config.path(name)
         if not file.is_file():

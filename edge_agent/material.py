@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Final
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.x509.oid import NameOID
 
 from edge_agent.config import Config
 from edge_agent.drivers import amplifier
 from edge_agent.drivers.broker import Credentials, tls_context
 from edge_agent.drivers.clock import ChronyClock, SyncFileClock
+from edge_agent.drivers.enrol import IdentityBroken, Names, make_keys
 from edge_agent.errors import AmplifierFailed
 from edge_agent.events import Event
 from edge_agent.player import sinks
@@ -20,10 +22,10 @@ from edge_agent.ports import Amplifier, Clock
 from protocol.documents import Root
 from protocol.envelope import Sealer, open_pinned_root
 from protocol.errors import ProtocolError
-from protocol.keys import from_pem, sealer
+from protocol.keys import from_pem, public_hex, sealer
 
 TIMESYNCD_FILE: Final = "/run/systemd/timesync/synchronized"
-ENROL: Final = "make the node's folder again with `loa node add`"
+ENROL: Final = "enrol this node anew with `loa-provision node new`"
 
 
 def open_root(config: Config) -> Root:
@@ -37,21 +39,30 @@ def open_root(config: Config) -> Root:
 
 def open_report_key(config: Config) -> Sealer:
     """The key that signs what this node says. Raises ConfigWrong."""
+    return sealer(_report_key(config))
+
+
+def _report_key(config: Config) -> Ed25519PrivateKey:
     path = config.path(config.identity.report_key)
     try:
-        return sealer(from_pem(path.read_bytes(), None))
+        return from_pem(path.read_bytes(), None)
     except (OSError, ProtocolError) as error:
         raise config.wrong("identity.report_key", f"{path}: {error}; {ENROL}") from error
 
 
 def open_credentials(config: Config) -> Credentials:
-    """The files of TLS, once tried: CA, certificate and key that belong together, under this node's name. Raises ConfigWrong."""
+    """The files of TLS, once tried: CA, certificate and key that belong together, under this node's name. Raises ConfigWrong.
+
+    Of a node that has yet to enrol they are named and not tried.
+    """
     identity = config.identity
     ca, certificate, key = (config.path(name) for name in (config.pins.ca, identity.certificate, identity.key))
     try:
         ssl.create_default_context(cafile=str(ca))
     except (OSError, ValueError) as error:
         raise config.wrong("pins.ca", f"{ca} holds no certificates; copy ca.pem of the controller there") from error
+    if config.claim is not None and not certificate.exists():
+        return Credentials(ca, certificate, key)
     try:
         found = x509.load_pem_x509_certificate(certificate.read_bytes())
     except (OSError, ValueError) as error:
@@ -66,6 +77,29 @@ def open_credentials(config: Config) -> Credentials:
     except (OSError, ValueError) as error:
         raise config.wrong("identity.key", f"{key} is not the key of {certificate.name}; {ENROL}") from error
     return credentials
+
+
+def make_identity(config: Config) -> None:
+    """The keys of a node that enrols itself, made at its first start. Raises ConfigWrong."""
+    if config.claim is None:
+        return
+    try:
+        make_keys(config.path(config.identity.key), config.path(config.identity.report_key))
+    except IdentityBroken as error:
+        raise config.wrong("identity.key", str(error)) from error
+
+
+def names_of(config: Config) -> Names:
+    """Who this node is to the enrol address. Raises ConfigWrong."""
+    identity = config.identity
+    return Names(
+        node=identity.node,
+        tls_key=config.path(identity.key),
+        certificate=config.path(identity.certificate),
+        roots=config.path(config.pins.ca),
+        report_public=public_hex(_report_key(config)),
+        claim=config.claim,
+    )
 
 
 def open_amplifier(config: Config) -> Amplifier:

@@ -1,6 +1,6 @@
-"""Makes a node's folder: its id, its TLS key with a request for a certificate, its report key, and at the end its node.toml.
+"""Makes what a node starts with: a card with a one-time claim, for a node that makes its own keys; or, at a desk, a whole folder.
 
-The certificate itself is the controller's to give (`loa node add`); private keys never leave the folder.
+Both are one node.toml. The certificate itself is the controller's to give; private keys never leave the node's folder.
 """
 
 import shutil
@@ -8,14 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from msgspec import Struct
 
 from protocol import keys, node_id
+from protocol.enrolment import claim_text, make_request, new_tls_key, verifier_of
 from provisioning.errors import InputRefused
 from provisioning.files import refuse_existing, write_whole
 
@@ -44,6 +42,7 @@ class Links(Struct, frozen=True, kw_only=True):
     broker_port: int
     media_url: str
     documents: tuple[tuple[str, bytes], ...] = ()
+    enrol_url: str | None = None
 
 
 class Board(Struct, frozen=True, kw_only=True):
@@ -70,11 +69,6 @@ def check_node_id(text: str) -> str:
     return tidy
 
 
-def _request(node: str, key: ec.EllipticCurvePrivateKey) -> bytes:
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, node)])
-    return x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
-
-
 def begin(folder: Path, node: str) -> Fresh:
     """Make the folder with a TLS key, a certificate request and a report key. Raises InputRefused when it exists."""
     refuse_existing(folder, "folder")
@@ -83,12 +77,13 @@ def begin(folder: Path, node: str) -> Fresh:
         folder.mkdir(mode=FOLDER_MODE, parents=True)
     except OSError as error:
         raise InputRefused(f"cannot make folder {folder} ({error.strerror})") from error
-    tls_key = ec.generate_private_key(ec.SECP256R1())
     report_key = keys.new_key()
-    tls_pem = tls_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    tls_pem = new_tls_key()
     write_whole(folder / "node.key", tls_pem, mode=SECRET_MODE)
     write_whole(folder / "report.key", keys.to_pem(report_key, None), mode=SECRET_MODE)
-    request_pem = _request(node, tls_key)
+    tls_key = load_pem_private_key(tls_pem, None)
+    assert isinstance(tls_key, ec.EllipticCurvePrivateKey)  # noqa: S101  made three lines above
+    request_pem = make_request(node, tls_key).encode()
     write_whole(folder / "node.csr", request_pem)
     return Fresh(node=node, folder=folder, request_pem=request_pem, report_key=keys.public_hex(report_key))
 
@@ -103,16 +98,19 @@ def _text(value: str) -> str:
     return f'"{escaped}"'
 
 
-def node_toml(node: str, links: Links, board: Board) -> str:
-    """The node's whole configuration."""
+def node_toml(node: str, links: Links, board: Board, *, home: str = "", state: str = "state", claim: str | None = None) -> str:
+    """The node's whole configuration. `home` is put before the files of its identity, `claim` names the claim's file."""
     names = ", ".join(_text(name) for name, _content in links.documents)
+    enrol = f"\n[enrol]\nurl = {_text(links.enrol_url)}\n" if links.enrol_url else ""
+    if claim is not None:
+        enrol += f"claim = {_text(claim)}\n"
     return f"""# Node {node}: identity, pins and the address of its controller. Keep the folder private: its keys are this node.
 [identity]
 node = {_text(node)}
-certificate = "node.crt"
-key = "node.key"
-report_key = "report.key"
-state = "state"
+certificate = {_text(home + "node.crt")}
+key = {_text(home + "node.key")}
+report_key = {_text(home + "report.key")}
+state = {_text(state)}
 
 [pins]
 ca = "ca.pem"
@@ -126,7 +124,7 @@ port = {links.broker_port}
 
 [controller]
 media_url = {_text(links.media_url)}
-
+{enrol}
 [board]
 sink = {_text(board.sink)}
 amplifier = {_text(board.amplifier)}
@@ -138,11 +136,42 @@ def finish(fresh: Fresh, *, certificate_pem: bytes, links: Links, board: Board) 
     """Put certificate, CA, pinned root and node.toml into the folder; returns the path of node.toml."""
     folder = fresh.folder
     write_whole(folder / "node.crt", certificate_pem)
-    write_whole(folder / "ca.pem", links.ca_pem)
-    write_whole(folder / "root.json", links.root)
-    for name, content in links.documents:
-        write_whole(folder / name, content)
+    _pins(folder, links)
     (folder / "state").mkdir(mode=FOLDER_MODE, exist_ok=True)
     write_whole(folder / "node.toml", node_toml(fresh.node, links, board).encode())
     (folder / "node.csr").unlink(missing_ok=True)
     return folder / "node.toml"
+
+
+class Card(Struct, frozen=True, kw_only=True):
+    """A card that was made: `verifier` goes to the controller, `claim` inside the label and nowhere else."""
+
+    node: str
+    folder: Path
+    verifier: str
+    claim: str
+
+
+def make_card(folder: Path, node: str, claim: bytes, *, links: Links, board: Board, state: str) -> Card:
+    """A card on which the node makes its own keys. Raises InputRefused when the folder exists."""
+    if links.enrol_url is None:
+        raise InputRefused("a card needs the address where its node enrols: make the site file anew with `loa node site`")
+    refuse_existing(folder, "folder")
+    check_node_id(node)
+    try:
+        folder.mkdir(mode=FOLDER_MODE, parents=True)
+    except OSError as error:
+        raise InputRefused(f"cannot make folder {folder} ({error.strerror})") from error
+    text = claim_text(claim)
+    _pins(folder, links)
+    write_whole(folder / "claim", f"{text}\n".encode(), mode=SECRET_MODE)
+    toml = node_toml(node, links, board, home=f"{state.rstrip('/')}/", state=state, claim="claim")
+    write_whole(folder / "node.toml", toml.encode())
+    return Card(node=node, folder=folder, verifier=verifier_of(node, claim), claim=text)
+
+
+def _pins(folder: Path, links: Links) -> None:
+    write_whole(folder / "ca.pem", links.ca_pem)
+    write_whole(folder / "root.json", links.root)
+    for name, content in links.documents:
+        write_whole(folder / name, content)

@@ -1,6 +1,7 @@
 """The one way in for sealed documents: unseal, weigh against what is in force and in the library, store, publish."""
 
 import asyncio
+import logging
 from functools import partial
 from typing import Final
 
@@ -26,6 +27,7 @@ from protocol.rules import Clock, Me, authorise, slot_of
 from protocol.seen import Slot
 from protocol.trust import Trust
 
+log = logging.getLogger("loa.documents")
 ONE_PLACE: Final = frozenset({"root", "grant", "placement", "network"})
 """Kinds of which one is in force for a subject, whoever signed it."""
 
@@ -54,7 +56,17 @@ async def submit(parts: Parts, who: Actor, raw: bytes) -> DocumentView:
     if not taken.standing:
         return structs.replace(await one(parts, taken.digest), fresh=False)
     _apply(parts, taken)
+    if claim.kind == "placement":
+        await _open_door(parts)
     return await one(parts, taken.digest)
+
+
+async def _open_door(parts: Parts) -> None:
+    """A node that got its place may now read its areas; if the broker cannot be told, the document counts all the same."""
+    try:
+        await parts.tell_broker(())
+    except Refused as error:
+        log.error("%s", error.sentence)  # noqa: TRY400  the sentence is all there is to know
 
 
 def _apply(parts: Parts, taken: _Taken) -> None:

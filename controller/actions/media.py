@@ -73,6 +73,9 @@ def who_asks(parts: Parts, statement: bytes, sha256: str) -> FetchStatement:
         fetch = unseal(statement, topic=None, trust=trust, me=Me(), now=clock, seen=Seen()).payload
     except ProtocolError as error:
         raise Refused(f"this permission to fetch does not count ({error.code}): {error}", code=error.code, status=401) from error
+    known = world.nodes.get(node)
+    if known is None or known.retired:
+        raise Refused(f"node {node} is not one of ours any more", code="retired", status=403)
     if not isinstance(fetch, FetchStatement) or fetch.sha256 != sha256:
         raise Refused("this permission to fetch is for something else", code="wrong-type", status=403)
     return fetch

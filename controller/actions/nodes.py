@@ -7,7 +7,7 @@ from controller.core import fleet
 from controller.core.world import NodeKnown
 from controller.errors import Refused
 from controller.parts import Actor, Parts
-from controller.store import nodes, notes, orders
+from controller.store import enrolments, nodes, notes, orders
 from controller.store import world as stored_world
 from controller.store.database import Transaction
 from protocol import node_id
@@ -61,6 +61,9 @@ async def enrol(parts: Parts, who: Actor, node: str, name: str, settlement: str,
     wanted = NodeKnown(id=node, area_no=0, name=name.strip(), settlement=settlement, report_key=report_key)
 
     def store(tx: Transaction) -> NodeKnown:
+        came = enrolments.one(tx, node)
+        if came is not None and came.report_key not in (None, report_key):
+            raise Refused(f"node {node} came with another report key ({came.digits}): see `loa node pending`", code="report-key")
         enrolled = stored_world.enrol(tx, wanted, now_ms)
         notes.note(tx, at_ms=now_ms, actor=who.name, via=who.via, act="node.enrol", what=node, detail=f"{name} in {settlement}")
         return enrolled
@@ -83,4 +86,5 @@ async def retire(parts: Parts, who: Actor, node: str) -> None:
 
     await parts.database.run(store)
     world.take_node(structs.replace(known, retired=True))
+    await parts.tell_broker(())
     parts.live.changed("reload")

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from controller.cli import (
+    authority,
     boards,
     emergency,
     exporting,
@@ -38,6 +39,7 @@ app.command("service-key", epilog="loa service-key --area 52.24076 --out service
 app.command("status", epilog="loa status --json")(running.status)
 app.add_typer(places.app, name="area")
 app.add_typer(boards.app, name="node")
+app.add_typer(authority.app, name="ca")
 app.add_typer(trust.app, name="trust")
 app.command("export", epilog="loa export /media/usb/loa --for-node 4QX0Y7K2M8")(exporting.export)
 app.command("suspend", epilog="loa suspend --person chu-tich --reason 'mất máy' --key p1.key")(suspending.suspend)

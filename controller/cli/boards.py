@@ -1,11 +1,11 @@
-"""`loa node`: list the nodes worst first, show one, retire one; `add` is next door."""
+"""`loa node`: list the nodes worst first, show one, retire one; how one comes and goes is next door."""
 
 from typing import Annotated, Final
 
 import typer
 
 from controller.actions.views import NodeView
-from controller.cli import enrolling
+from controller.cli import admitting, enrolling
 from controller.cli.folder import StateFolder
 from controller.cli.link import Link
 from controller.cli.options import DEFAULT_STATE, JsonOption, StateOption, YesOption
@@ -17,6 +17,13 @@ from provisioning.terminal import ask, print_json, print_lines, print_table, say
 SEVERITY: Final = ("good", "notice", "TROUBLE", "LOST")
 app = typer.Typer(no_args_is_help=True, help="Nodes (điểm phát): enrol, list, show.")
 app.command("add", epilog="loa node add --name 'Loa buôn Ma Rok' --settlement 52.24076.001 --out ./ma-rok")(enrolling.add)
+app.command("site", epilog="loa node site --out site.json")(admitting.site)
+app.command("expect", epilog="loa node expect cards/*.expect.json")(admitting.expect)
+app.command("pending", epilog="loa node pending")(admitting.pending)
+app.command("approve", epilog="loa node approve 4QX0Y7K2M8 --name 'Loa thôn 1' --settlement 52.24076.001 --key a.key")(
+    admitting.approve
+)
+app.command("revoke", epilog="loa node revoke 4QX0Y7K2M8 --why 'stolen'")(admitting.revoke)
 
 
 @app.command("list", epilog="loa node list --area 52.24076")

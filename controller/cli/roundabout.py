@@ -6,6 +6,7 @@ from typing import Final
 from controller.cli.folder import StateFolder
 from controller.cli.settings import read_settings
 from controller.direct import BrokerUnreached, Door, Letter, publish
+from controller.roots import bundle_file
 from protocol import topics
 from protocol.orders import AnyOrder, ExerciseStart, ExerciseStop, Lift, Start, Stop
 from provisioning.errors import InputRefused
@@ -42,7 +43,7 @@ async def publish_letters(folder: StateFolder, letters: list[Letter], silence: s
     door = Door(
         host=settings.broker.host,
         port=settings.broker.port,
-        ca=folder.ca / "ca.crt",
+        ca=bundle_file(folder.ca),
         certificate=certificate,
         key=key,
         name=name,

@@ -35,6 +35,7 @@ def init(
     bind: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     broker_port: Annotated[int, typer.Option(min=0, max=65_535, help="0: any free one.")] = 8883,
     https_port: Annotated[int, typer.Option(min=0, max=65_535, help="0: any free one.")] = 8443,
+    enrol_port: Annotated[int | None, typer.Option(min=0, max=65_535, help="0: any free one. [default: 8444]")] = None,
     operator: Annotated[list[str] | None, typer.Option(help="Name for this machine's own certificate.")] = None,
     settlements: Annotated[Path | None, typer.Option(help="CSV of settlements (id,name,level,parent).")] = None,
     demo_settlements: Annotated[bool, typer.Option("--demo-settlements", help="Take the demonstration's settlements.")] = False,
@@ -55,6 +56,7 @@ def init(
         bind=bind,
         broker_port=broker_port,
         https_port=https_port,
+        enrol_port=enrol_port,
         operators=names,
         settlements_csv=read_text(source, "settlement list") if source else "",
         broker_folder=str(broker_folder or ""),
@@ -73,6 +75,7 @@ def init(
         [
             ("broker", f"port {report.broker_port}: mosquitto -c {report.broker_conf}"),
             ("page", f"port {report.https_port}: loa serve --state {state}"),
+            ("enrol", f"port {report.enrol_port}: where new nodes ask for their certificate"),
             ("next", f"loa-provision root new ..., then loa trust import root.json --state {state}"),
         ]
     )
@@ -83,12 +86,13 @@ def serve(
     *,
     broker_port: Annotated[int | None, typer.Option(help=r"Instead of \[broker] port of loa.toml.")] = None,
     https_port: Annotated[int | None, typer.Option(help=r"Instead of \[https] port of loa.toml; 0: any free one.")] = None,
+    enrol_port: Annotated[int | None, typer.Option(help=r"Instead of \[enrol] port of loa.toml; 0: any free one.")] = None,
     bind: Annotated[str | None, typer.Option(help=r"Instead of \[https] bind of loa.toml.")] = None,
     state: StateOption = DEFAULT_STATE,
 ) -> NoReturn:
     """Run the controller: page, broker link, and the socket that `loa` talks to."""
     StateFolder(state).require()
-    given = {"--broker-port": broker_port, "--https-port": https_port, "--bind": bind}
+    given = {"--broker-port": broker_port, "--https-port": https_port, "--enrol-port": enrol_port, "--bind": bind}
     flags = [word for name, value in given.items() if value is not None for word in (name, str(value))]
     sys.stdout.flush()
     # This process becomes serve, so that signals and exit status are its own.

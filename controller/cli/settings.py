@@ -23,6 +23,12 @@ class HttpsPart(Struct, frozen=True, kw_only=True):
     port: Port = 8443
 
 
+class EnrolPart(Struct, frozen=True, kw_only=True):
+    """Where nodes enrol."""
+
+    port: Port = 8444
+
+
 class Settings(Struct, frozen=True, kw_only=True):
     """Names and ports; whatever else stands in loa.toml is serve's (read whole, this file costs no database library)."""
 
@@ -30,6 +36,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     hosts: tuple[str, ...] = ()
     broker: BrokerPart = BrokerPart()
     https: HttpsPart = HttpsPart()
+    enrol: EnrolPart = EnrolPart()
 
     @property
     def host(self) -> str:

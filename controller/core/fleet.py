@@ -69,6 +69,7 @@ _TROUBLES: Final[dict[str, tuple[str, str]]] = {
     "broker-failed": ("phần nối mạng phải khởi động lại", "the link's driver had to be restarted"),
     "clock-failed": ("phần đọc đồng hồ phải khởi động lại", "the clock's driver had to be restarted"),
     "data-budget": ("đã dùng hết dung lượng SIM của tháng cho nội dung", "the SIM's data for content is used up for this month"),
+    "enrol-failed": ("không xin hay gia hạn được chứng chỉ", "it cannot ask for or renew its certificate"),
     "disk-low": ("thẻ nhớ sắp đầy", "the card is nearly full"),
     "fetcher-failed": ("phần tải tệp phải khởi động lại", "the fetcher had to be restarted"),
     "hot": ("máy quá nóng", "the computer is too hot"),

@@ -275,3 +275,39 @@ audit = Table(
     _text("object"),
     _text("detail", ""),
 )
+
+enrolments = Table(
+    "enrolments",
+    metadata,
+    Column("node", Text, primary_key=True),
+    Column("waiting_verifier", Text, nullable=True),
+    Column("verifier", Text, nullable=True),
+    _number("expected_ms"),
+    _text("expected_by"),
+    Column("tls_public", LargeBinary, nullable=True),
+    Column("report_key", Text, nullable=True),
+    _text("digits", ""),
+    _text("certificate", ""),
+    _at("claimed_ms"),
+    _text("source", ""),
+    _at("revoked_ms"),
+    _text("revoked_why", ""),
+    _number("twice", "0"),
+    _at("twice_ms"),
+    _text("twice_source", ""),
+    Index(None, "tls_public"),
+    Index(None, "report_key"),
+)
+
+certificates = Table(
+    "certificates",
+    metadata,
+    Column("serial", Text, primary_key=True),
+    _text("node"),
+    _text("issuer"),
+    _number("issued_ms"),
+    _number("until_ms"),
+    _at("revoked_ms"),
+    Index(None, "node"),
+    Index(None, "revoked_ms"),
+)

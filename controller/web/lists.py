@@ -10,7 +10,7 @@ from litestar.datastructures import State
 from litestar.params import FromQuery
 from msgspec import Struct
 
-from controller.actions import areas, documents, nodes, plays, refusals
+from controller.actions import areas, documents, enrolments, nodes, plays, refusals
 from controller.actions.views import DocumentView, PlayView, RefusalView
 from controller.errors import Refused
 from controller.parts import Parts
@@ -74,6 +74,7 @@ async def home(request: Request[None, None, State], q: FromQuery[str] = "") -> R
         summary=joined(summary),
         cards=cards,
         many=total > 6,  # noqa: PLR2004  one screen
+        waiting=[each for each in await enrolments.overview(parts_of(request)) if each.twice or each.state == "pending"],
     )
 
 

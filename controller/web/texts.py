@@ -78,8 +78,18 @@ _LOGIN: Final = {
 _HOME: Final = {
     "home.title": ("Các cụm loa", "Loudspeaker clusters"),
     "home.none": (
-        "Chưa có cụm loa nào. Người quản trị ghi danh cụm loa bằng lệnh «loa node enrol».",
-        "No clusters yet. The operator enrols one with «loa node enrol».",
+        "Chưa có cụm loa nào. Người quản trị báo trước cụm loa mới bằng lệnh «loa node expect».",
+        "No clusters yet. The operator announces new ones with «loa node expect».",
+    ),
+    "home.waiting": ("Cụm loa chờ duyệt", "Clusters waiting for approval"),
+    "home.waiting_what": (
+        "Đã có chứng chỉ, chưa nghe ai: so sáu số với máy ngoài cột rồi ký vị trí bằng «loa node approve».",
+        "They have a certificate and obey nobody: compare the six digits with the machine, then sign with «loa node approve».",
+    ),
+    "home.waiting_digits": ("Sáu số: {digits} · đến lúc {at}", "Six digits: {digits} · came {at}"),
+    "home.claim_twice": (
+        "Mã nhận máy bị dùng lần nữa ({n} lần, lần cuối từ {source}): có người khác cầm mã này.",
+        "Its claim was used again ({n} times, last from {source}): somebody else holds it.",
     ),
     "home.none_found": ("Không có cụm loa nào khớp với «{q}».", "No cluster matches «{q}»."),
     "home.filter": ("Lọc theo tên cụm loa, thôn, buôn, xã", "Filter by cluster, settlement or commune"),

@@ -54,13 +54,19 @@ class _Filters(msgspec.Struct, frozen=True):
     names: tuple[str, ...]
 
 
-def tls_context(credentials: Credentials, *, check_dates: bool) -> ssl.SSLContext:
-    """TLS 1.3 with our certificate; certificate dates are checked only when our clock can tell."""
-    context = ssl.create_default_context(cafile=str(credentials.ca))
+def server_context(roots: Path, *, check_dates: bool) -> ssl.SSLContext:
+    """TLS 1.3 to a server of the pinned roots; certificate dates are checked only when our clock can tell."""
+    context = ssl.create_default_context(cafile=str(roots))
     context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.load_cert_chain(credentials.certificate, credentials.key)
     if not check_dates:
         context.verify_flags |= ssl.VerifyFlags(NO_CHECK_TIME)
+    return context
+
+
+def tls_context(credentials: Credentials, *, check_dates: bool) -> ssl.SSLContext:
+    """The same, and we show our certificate."""
+    context = server_context(credentials.ca, check_dates=check_dates)
+    context.load_cert_chain(credentials.certificate, credentials.key)
     return context
 
 

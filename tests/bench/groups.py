@@ -11,6 +11,7 @@ from tests.bench import (
     body,
     confirm,
     cuts,
+    enrol,
     fetch,
     idle,
     kills,
@@ -58,5 +59,12 @@ GROUPS = (
     Group("preview", "a week of 1,000 nodes laid out ahead, beside bare dateutil, 10 runs", 40, 20, timetable.run),
     Group("plan", "planning with 200 bulletins whose rules are three years old, beside bare dateutil", 90, 25, planning.run),
     Group("cuts", "1,000 power cuts of store and fetcher", 600, 60, cuts.run),
+    Group(
+        "enrol",
+        "power-on of a new node to «pending» at the controller, 120 cards, and revoked to off the broker",
+        520,
+        90,
+        enrol.run,
+    ),
     Group("kills", "200 rounds of the kill test", 500, 60, kills.run),
 )

@@ -49,7 +49,7 @@ def test_a_broker_of_its_own_user_gets_a_folder_of_its_own(tmp_path: Path):
     conf = Path(json.loads(done.stdout)["broker_conf"])
     assert conf == tmp_path / "etc" / "mosquitto.conf"
     assert f"persistence_location {tmp_path / 'memory'}/" in conf.read_text()
-    assert stat.S_IMODE((tmp_path / "etc").stat().st_mode) == 0o750
+    assert stat.S_IMODE((tmp_path / "etc").stat().st_mode) == 0o2750
 
 
 @pytest.mark.parametrize(

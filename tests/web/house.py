@@ -18,7 +18,7 @@ from controller.actions import documents, nodes, people
 from controller.area_tree import DEMO_SETTLEMENTS, area_no
 from controller.config import load
 from controller.init import InitOptions, initialise
-from controller.listening import bind_tcp, https_server
+from controller.listening import ServerTls, bind_tcp, https_server
 from controller.parts import SYSTEM, Parts
 from controller.reports import Received, Reports
 from controller.store import orders
@@ -230,7 +230,7 @@ async def house(master: Master, folder: Path) -> AsyncIterator[House]:
 async def served(parts: Parts, port: int = 0) -> AsyncIterator[str]:
     """The page over HTTPS, as `serve` offers it; gives its address."""
     listener = bind_tcp("127.0.0.1", port)
-    server = https_server(create_app(parts), parts.config.tls / "https.crt", parts.config.tls / "https.key")
+    server = https_server(create_app(parts), ServerTls(parts.config.tls / "https.crt", parts.config.tls / "https.key"))
     serving = asyncio.create_task(server.serve([listener]))
     while not server.started:  # noqa: ASYNC110  uvicorn tells it by a flag
         await asyncio.sleep(0.01)

@@ -1,0 +1,81 @@
+"""The CA's roots: shown, rotated from one to the other, the old one retired. Nodes pin both, so no pole is visited."""
+
+import asyncio
+
+from cryptography import x509
+
+from controller import ca
+from controller import roots as files
+from controller.actions.views import RootView
+from controller.errors import Refused
+from controller.parts import Actor, Parts
+from controller.store import enrolments, notes
+from controller.store.database import Transaction
+
+
+async def overview(parts: Parts) -> list[RootView]:
+    """The roots that count, the signing one first. Raises Refused."""
+    found = await _loaded(parts)
+    now_ms = parts.now_ms()
+    keyed = {files.fingerprint(each.certificate) for each in found.keyed}
+
+    def read(tx: Transaction) -> list[RootView]:
+        return [
+            _view(tx, each, signs=each == found.active.certificate, keyed=keyed, now_ms=now_ms) for each in found.certificates
+        ]
+
+    return await parts.database.read(read)
+
+
+def _view(tx: Transaction, root: x509.Certificate, *, signs: bool, keyed: set[str], now_ms: int) -> RootView:
+    name = files.fingerprint(root)
+    return RootView(
+        name=root.subject.rfc4514_string(),
+        fingerprint=name,
+        signs=signs,
+        key_here=name in keyed,
+        until_ms=int(root.not_valid_after_utc.timestamp() * 1000),
+        living=enrolments.living_of(tx, name, now_ms),
+    )
+
+
+async def rotate(parts: Parts, who: Actor) -> list[RootView]:
+    """The root that stands by signs from now on; nodes follow as they renew. Raises Refused."""
+    try:
+        found = await asyncio.to_thread(files.rotate, parts.config.ca_folder)
+    except ca.CaError as error:
+        raise Refused(str(error), code="no-root", status=409) from error
+    await _note(parts, who, "ca.rotate", files.fingerprint(found.active.certificate))
+    await parts.roots_changed()
+    return await overview(parts)
+
+
+async def retire_other(parts: Parts, who: Actor) -> list[RootView]:
+    """The root that no longer signs is believed no more, once no node needs it. Raises Refused."""
+    for each in await overview(parts):
+        if not each.signs and each.living:
+            raise Refused(
+                f"{each.living} nodes still hold a certificate of {each.name}: wait until they renewed (60 days at most), "
+                "or revoke them",
+                code="still-needed",
+                status=409,
+            )
+    try:
+        found = await asyncio.to_thread(files.retire_other, parts.config.ca_folder)
+    except ca.CaError as error:
+        raise Refused(str(error), code="no-root", status=409) from error
+    await _note(parts, who, "ca.retire", files.fingerprint(found.active.certificate))
+    await parts.roots_changed()
+    return await overview(parts)
+
+
+async def _loaded(parts: Parts) -> files.Roots:
+    try:
+        return await asyncio.to_thread(files.load_roots, parts.config.ca_folder)
+    except ca.CaError as error:
+        raise Refused(str(error), code="no-ca", status=503) from error
+
+
+async def _note(parts: Parts, who: Actor, act: str, what: str) -> None:
+    now_ms = parts.now_ms()
+    await parts.database.run(lambda tx: notes.note(tx, at_ms=now_ms, actor=who.name, via=who.via, act=act, what=what))
