@@ -51,6 +51,9 @@ NOT_READ = {
     "grant-elsewhere",
     "placement-of-another",
     "placement-wrong-topic",
+    "network-of-another",
+    "network-wrong-topic",
+    "suspend-elsewhere",
 }
 """On topics that this node does not read: over an honest broker they never come to it, and nothing follows."""
 PATCHED = (
