@@ -43,7 +43,7 @@ def enrol(
     ca.write_once(out / "timekeeper.key", issued.key_pem, mode=0o600)
     ca.write_once(out / "timekeeper.crt", issued.cert_pem, mode=0o644)
     ca.write_once(out / "ca.crt", (folder.ca / ca.CERTIFICATE).read_bytes(), mode=0o644)
-    toml = f'broker_host = "{name}"\nbroker_port = {settings.broker.port}\nkey = "time.key"\n'
+    toml = f'broker_host = "{name}"\nbroker_port = {settings.broker.port}\nkey = "time.key"\npassphrase_file = "passphrase"\n'
     ca.write_once(out / "timekeeper.toml", toml.encode(), mode=0o644)
     say(f"Made {out}: carry it to the timekeeper's host, which must not be this one.")
     print_lines(

@@ -94,7 +94,7 @@ def test_a_timekeeper_is_enrolled_with_no_key_of_its_own_yet(office: Office) -> 
     assert not (out / "time.key").exists()
     refused = office.loa("timekeeper", "run", "--config", str(out / "timekeeper.toml"))
     assert refused.code != 0
-    assert "time.key" in refused.err
+    assert str(out) in refused.err
 
 
 def test_no_operator_is_called_timekeeper() -> None:

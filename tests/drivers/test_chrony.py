@@ -10,6 +10,7 @@ import pytest
 from edge_agent.drivers.clock import ChronyClock, Rtc, chrony
 from edge_agent.errors import TimeSourceFailed
 from edge_agent.events import ClockChecked
+from protocol.chrony import TEMPERATURE_PPM
 from tests.chronyd import Chronyd, follower, free_udp_port, needs_chronyd, server
 from tests.waiting import until
 
@@ -41,7 +42,7 @@ def test_the_bound_is_offset_dispersion_and_half_the_delay_and_grows_with_skew_a
     found = chrony.parse(line, READ_S)
     assert found.in_step
     assert found.error_ms == pytest.approx(150 + 150 + 50, abs=0.01)
-    assert found.growth_ppm == 2.5 + chrony.TEMPERATURE_PPM
+    assert found.growth_ppm == 2.5 + TEMPERATURE_PPM
 
 
 def test_what_was_measured_long_ago_is_worth_less():

@@ -35,7 +35,9 @@ QUIET = ("fresh", "duplicate")
 HOUR_MS = 3_600_000
 LANES = 2
 UNREACHABLE = {
-    "future-attested": "nothing here makes a clock attested yet",
+    "future-attested": "no timekeeper is here",
+    "suspend-over-attested": "nor here, and the clock would have to jump between the steps",
+    "suspend-over-no-clock": "the clock would have to be lost between the steps",
     "unknown-clock-other-nonce": "a real node draws its nonces; clock-unusable is in unknown-clock",
     "expired-not-remembered": "it turns the clock back between its steps",
     "empty": "an empty MQTT payload clears a retained message and is ignored",
@@ -49,6 +51,9 @@ NOT_READ = {
     "grant-elsewhere",
     "placement-of-another",
     "placement-wrong-topic",
+    "network-of-another",
+    "network-wrong-topic",
+    "suspend-elsewhere",
 }
 """On topics that this node does not read: over an honest broker they never come to it, and nothing follows."""
 PATCHED = (
@@ -138,7 +143,7 @@ class Lane:
         """Whether the node reads this topic at all: what it does not subscribe to never arrives over an honest broker."""
         chain = tuple(link.area for link in vectors.reader("node").trust.chain)
         filters = (*topics.node_filters(self.node), *topics.area_filters(chain))
-        return any(topic_matches_sub(name, topic) for name in filters)
+        return topic is None or any(topic_matches_sub(name, topic) for name in filters)
 
     async def meets(self, office: Office, case: Case) -> int:
         """Send a case; every refusal must come back sealed, with its reason. Returns how many there were."""
