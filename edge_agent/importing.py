@@ -92,10 +92,18 @@ def fetch(config: Config) -> list[bytes]:
         raise ImportRefused(f"{config.controller.media_url} answered what is no list of documents ({error})") from error
 
 
+def become_owner(state: Path) -> None:
+    """From root to whoever owns the node's memory: root must follow no link that the agent's user could have laid there."""
+    if os.geteuid() == 0:
+        owner = state.stat()
+        os.setgroups([owner.st_gid])
+        os.setegid(owner.st_gid)
+        os.seteuid(owner.st_uid)
+
+
 def lay(raws: list[bytes], state: Path) -> list[Path]:
-    """Copy them into the node's folder, whole and synced, owned by whoever owns it. Raises ImportRefused."""
+    """Copy them into the node's folder, whole and synced. Raises ImportRefused."""
     inbox = state / FOLDER
-    owner = state.stat()
     paths = []
     try:
         inbox.mkdir(exist_ok=True)
@@ -108,12 +116,8 @@ def lay(raws: list[bytes], state: Path) -> list[Path]:
                 file.write(raw)
                 file.flush()
                 os.fsync(file.fileno())
-            if os.geteuid() == 0:
-                os.chown(half, owner.st_uid, owner.st_gid)
             half.replace(path)
             paths.append(path)
-        if os.geteuid() == 0:
-            os.chown(inbox, owner.st_uid, owner.st_gid)
     except OSError as error:
         raise ImportRefused(f"{inbox} cannot be written ({error.strerror}): run it as root or as the agent's user") from error
     return paths
@@ -129,13 +133,8 @@ def wait(paths: list[Path], wait_s: float) -> tuple[int, list[str], int]:
     for path in paths:
         note = path.with_name(path.name + REFUSED)
         if note.exists():
-            refused.append(f"{peek_name(path, note)}")
+            refused.append(f"{path.name[:4]}: {note.read_text(encoding='utf-8').strip()}")
     return len(paths) - len(left) - len(refused), refused, len(left)
-
-
-def peek_name(path: Path, note: Path) -> str:
-    """One refusal: which file, and the agent's own sentence."""
-    return f"{path.name[:4]}: {note.read_text(encoding='utf-8').strip()}"
 
 
 def main(words: list[str]) -> int:
@@ -151,7 +150,9 @@ def main(words: list[str]) -> int:
     try:
         config = load(args.config)
         raws = fetch(config) if args.https else read(args.folder)
-        paths = lay(raws, config.path(config.identity.state))
+        state = config.path(config.identity.state)
+        become_owner(state)
+        paths = lay(raws, state)
     except (ConfigWrong, ImportRefused, OSError) as error:
         print(f"loa-agent import: {error}", file=sys.stderr)  # noqa: T201
         return 1

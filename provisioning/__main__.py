@@ -52,7 +52,8 @@ def key_new(
         public = keyfile.describe(out, person=person, name=name, public=public_hex(new_key()))
         for path in (out, keyfile.public_path(out)):
             refuse_existing(path, "file")
-        say(f"Would write {out} and {keyfile.public_path(out)} for {public.person} ({public.name}). Nothing was written.")
+        where = f"make a key on {on_token}, write" if on_token is not None else f"write {out} and"
+        say(f"Would {where} {keyfile.public_path(out)} for {public.person} ({public.name}). Nothing was written.")
         return
     public = making.make(out, person=person, name=name, on_token=on_token, secret_file=passphrase_file)
     if as_json:

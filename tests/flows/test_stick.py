@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -138,3 +139,21 @@ def test_a_folder_without_documents_is_a_sentence(alone, tmp_path):
     node = alone.add_node(FIRST)
     said = hand_in(alone, node, tmp_path)
     assert (said.returncode, "holds no sealed documents" in said.stderr) == (1, True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give itself away")
+def test_root_follows_no_link_that_the_agents_user_laid(alone, tmp_path):
+    node = alone.add_node(FIRST)
+    state = alone.nodes[node].parent / "state"
+    state.mkdir(exist_ok=True)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir(mode=0o755)
+    (state / "import").symlink_to(elsewhere)
+    for folder in (tmp_path, *[each for each in state.parents if each.is_relative_to(tmp_path)]):
+        folder.chmod(0o755)
+    os.chown(state, 65_534, 65_534)
+    said = hand_in(alone, node, write(tmp_path / "stick", roots(alone, 2)), wait_s=0)
+    assert said.returncode == 1
+    assert "cannot be written" in said.stderr
+    assert list(elsewhere.iterdir()) == []
+    assert elsewhere.stat().st_uid == 0
