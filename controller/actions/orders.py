@@ -54,7 +54,8 @@ async def submit_all(parts: Parts, who: Actor, raws: Sequence[bytes], origin: Or
     current: list[peek.Claim] = []
 
     def take(tx: Transaction) -> tuple[list[OrderStored], list[outbox.Parcel]]:
-        key, parcels = "", []
+        key = ""
+        parcels: list[outbox.Parcel] = []
         for raw in raws:
             current.clear()
             claim = peek.peek(raw)
