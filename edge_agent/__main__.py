@@ -264,7 +264,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="loa-agent",
         description=__doc__,
-        epilog="loa-agent import DIR --config node.toml: take in a stick's documents; loa-agent status --config node.toml: who it is",
+        epilog="loa-agent import DIR --config node.toml: take in a stick's documents; loa-agent status --config node.toml",
     )
     parser.add_argument("--config", type=Path, required=True, help="the node's node.toml (made by `loa-provision node new`)")
     parser.add_argument("--verbose", action="store_true", help="log what is decided, too")

@@ -27,6 +27,7 @@ _KNOWN: Final[tuple[tuple[str, str, str], ...]] = (
     (r"another emergency goes before it", "", "khẩn cấp khác được phát trước"),
     (r"(\S+) is of a higher class", "", "nhường cho «{0}» có mức cao hơn"),
     (r"its recording has come", "", "bản ghi âm vừa tải về"),
+    (r"over (\d+) of the same hands stand", "", "cùng người ký đã có hơn {0} tin khẩn cấp đang hiệu lực"),
     (r"its sound time is over", "", "hết thời lượng cho phép"),
     (r"no voice for (.+)", "", "không có giọng đọc cho {0}"),
     (r"the card failed before .+", "", "thẻ nhớ hỏng trước khi mất điện, mất bản ghi của lượt này"),

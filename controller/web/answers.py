@@ -1,5 +1,7 @@
 """How refusals become HTTP answers, the same on both sockets."""
 
+from typing import Final
+
 import msgspec
 from litestar import Request, Response
 from litestar.datastructures import State
@@ -8,6 +10,10 @@ from litestar.exceptions import HTTPException
 from controller.errors import Refused
 
 Asked = Request[None, None, State]
+
+
+NOT_UNDERSTOOD: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises of bodies: also of bytes that are no UTF-8, and of what is nested too deep."""
 
 
 def refused(_request: Asked, error: Refused) -> Response[bytes]:
@@ -21,7 +27,7 @@ def http_error(_request: Asked, error: HTTPException) -> Response[bytes]:
     return _json({"error": error.detail, "code": "http"}, error.status_code, {})
 
 
-def malformed(_request: Asked, error: msgspec.MsgspecError) -> Response[bytes]:
+def malformed(_request: Asked, error: Exception) -> Response[bytes]:
     """A body that is not what the route takes."""
     return _json({"error": f"the request is not understood: {error}", "code": "malformed"}, 400, {})
 

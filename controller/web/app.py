@@ -1,14 +1,18 @@
 """The two applications: the page and the media over HTTPS, the JSON API over the unix socket."""
 
-import msgspec
 from litestar import Litestar
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 
 from controller.errors import Refused
 from controller.parts import Parts
+<<<<<<< HEAD
 from controller.web import api, api_enrol, api_preview, api_reports, api_trust, media
 from controller.web.answers import http_error, malformed, refused
+=======
+from controller.web import api, api_preview, api_reports, media
+from controller.web.answers import NOT_UNDERSTOOD, http_error, malformed, refused
+>>>>>>> attacks
 from controller.web.pages import routes
 
 
@@ -27,5 +31,5 @@ def create_api(parts: Parts) -> Litestar:
         openapi_config=None,
         logging_config=None,
         request_max_body_size=api.MOST_BYTES,
-        exception_handlers={Refused: refused, HTTPException: http_error, msgspec.MsgspecError: malformed},
+        exception_handlers={Refused: refused, HTTPException: http_error} | dict.fromkeys(NOT_UNDERSTOOD, malformed),
     )

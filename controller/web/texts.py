@@ -172,6 +172,7 @@ _LISTS: Final = {
     "reason.equivocation": ("hai nội dung khác nhau dưới cùng một số lệnh: BÁO ĐỘNG", "two contents under one identity: ALARM"),
     "reason.stopped": ("đã có lệnh dừng", "covered by a STOP"),
     "reason.expired": ("quá hạn hoặc chưa tới giờ", "expired or not yet valid"),
+    "reason.too-often": ("cùng người ký phát quá nhiều tin, sẽ gửi lại", "too many by the same signers, offered again"),
     "reason.clock-unusable": ("cụm loa chưa biết giờ đúng", "the cluster does not know the time"),
     "reason.not-read": ("phiên bản cụm loa chưa đọc được", "not read by this version"),
     "reason.refused": ("bị từ chối", "refused"),
