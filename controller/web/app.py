@@ -6,13 +6,8 @@ from litestar.exceptions import HTTPException
 
 from controller.errors import Refused
 from controller.parts import Parts
-<<<<<<< HEAD
 from controller.web import api, api_enrol, api_preview, api_reports, api_trust, media
-from controller.web.answers import http_error, malformed, refused
-=======
-from controller.web import api, api_preview, api_reports, media
 from controller.web.answers import NOT_UNDERSTOOD, http_error, malformed, refused
->>>>>>> attacks
 from controller.web.pages import routes
 
 
@@ -31,5 +26,5 @@ def create_api(parts: Parts) -> Litestar:
         openapi_config=None,
         logging_config=None,
         request_max_body_size=api.MOST_BYTES,
-        exception_handlers={Refused: refused, HTTPException: http_error} | dict.fromkeys(NOT_UNDERSTOOD, malformed),
+        exception_handlers={Refused: refused, HTTPException: http_error, **dict.fromkeys(NOT_UNDERSTOOD, malformed)},
     )

@@ -1,9 +1,5 @@
 """Documents and their media: newer only; a set replaces the old one only when all of it is on disk."""
 
-from collections.abc import Mapping
-
-from msgspec import structs
-
 from edge_agent.commands import DropDocument, HoldFetch, PutDocument
 from edge_agent.core import alarms, authority, cache, clock
 from edge_agent.core.cache import media_of
@@ -87,12 +83,10 @@ def promote(turn: Turn) -> None:
 
 def end_disempowered(turn: Turn) -> None:
     """After a change of authority: what its signers may no longer say ends now, by a newer version, never by absence."""
-    over: dict[Slot, Stored] = {}
     for name, pending in (("documents", False), ("waiting", True)):
         table: dict[Slot, Stored] = dict(getattr(turn.state, name))
         ended = [slot for slot, stored in table.items() if _is_over(turn, stored)]
         if ended:
-            over |= {slot: table[slot] for slot in ended}
             cache.touch(turn, *(table[slot] for slot in ended))
             turn.set(
                 supply_stale=True,
@@ -102,11 +96,9 @@ def end_disempowered(turn: Turn) -> None:
             turn.save(*(DropDocument(slot, pending) for slot in ended))
             turn.set(seen=_without_marks(turn, ended))
             turn.ask_hello(delay_ms=500)
-    _free_places(turn, over)
     alarms.end_disempowered(turn)
 
 
-<<<<<<< HEAD
 def _without_marks(turn: Turn, ended: list[Slot]) -> Seen:
     """What ended is no measure any more: the highest by those who still may comes in again, now as after a restart."""
     seen = turn.state.seen
@@ -117,23 +109,6 @@ def _without_marks(turn: Turn, ended: list[Slot]) -> Seen:
             newest = max(left, key=lambda stored: (stored.payload.seq, stored.digest))
             seen = seen.with_document(slot, document_mark(newest.payload, newest.digest))
     return seen
-=======
-def _free_places(turn: Turn, over: Mapping[Slot, Stored]) -> None:
-    """Where all who signed are void, the place is as if it had never been taken: what a thief dated ahead must not close it."""
-    state = turn.state
-    void = {slot for slot, stored in over.items() if not _signers_left(turn, stored)}
-    if not void:
-        return
-    marks = {slot: mark for slot, mark in state.seen.documents.items() if slot not in void}
-    for table in (state.waiting, state.documents):
-        left = {slot: document_mark(held.payload, held.digest) for slot, held in table.items() if slot in void}
-        marks |= {slot: max(mark, marks.get(slot, mark), key=lambda one: (one.seq, one.digest)) for slot, mark in left.items()}
-    turn.set(seen=structs.replace(state.seen, documents=marks))
-
-
-def _signers_left(turn: Turn, stored: Stored) -> bool:
-    return bool(turn.state.trust.signers(stored.payload.authority, stored.keyids, held=True))
->>>>>>> attacks
 
 
 def _is_over(turn: Turn, stored: Stored) -> bool:
