@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import random
+import secrets
 import signal
 import sys
 import time
@@ -15,6 +16,8 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import IO, Final
 
+from controller import credentials
+from controller.actions import audit
 from controller.broker import BrokerLink
 from controller.config import Config, load
 from controller.errors import ConfigWrong
@@ -27,6 +30,7 @@ from controller.store.database import Database, migrate
 from controller.store.world import load as load_world
 from controller.web.app import create_api, create_app
 
+HEAD_LOOK_S: Final = 600.0
 log: Final = logging.getLogger("loa.serve")
 
 
@@ -38,7 +42,10 @@ def wall_ms() -> int:
 def build(config: Config, now_ms: Callable[[], int] = wall_ms) -> Parts:
     """The parts on a state folder, its database brought up to date. Inside a running loop."""
     migrate(config.database_url)
+    vault_key, _ = credentials.read("loa-vault-key", config.vault_key, lambda: secrets.token_bytes(credentials.KEY_BYTES))
+    audit_key, first = audit.open_key(config)
     database = Database(config.database_url)
+    trouble = audit.begin(database, audit_key, now_ms(), first=first)
     parts = Parts(
         config=config,
         database=database,
@@ -46,6 +53,8 @@ def build(config: Config, now_ms: Callable[[], int] = wall_ms) -> Parts:
         signer=SignerLink(config.signer_socket),
         live=Live(),
         now_ms=now_ms,
+        vault=credentials.Vault(vault_key),
+        audit_trouble=trouble,
     )
     parts.ports.broker = config.settings.broker.port
     return parts
@@ -81,15 +90,26 @@ async def serve(
             log.info("serving on port %d and %s", parts.ports.https, config.api_socket)
             async with asyncio.TaskGroup() as group:
                 linking = group.create_task(link.run())
+                signing = group.create_task(_sign_daily(parts))
                 serving = [group.create_task(page.serve([page_socket])), group.create_task(api.serve([api_socket]))]
                 await asyncio.wait(serving, return_when=asyncio.FIRST_COMPLETED)
                 end()
                 await asyncio.wait(serving)
+                signing.cancel()
                 while not linking.done():  # Python 3.11's wait_for, inside aiomqtt, may swallow one cancellation
                     linking.cancel()
                     await asyncio.wait([linking], timeout=1)
+            await audit.sign_head(parts, audit.open_key(config)[0], daily=False)
             config.api_socket.unlink(missing_ok=True)
             await parts.signer.close()
+
+
+async def _sign_daily(parts: Parts) -> None:
+    """The audit log's head, once each local day, as long as serve runs; it is also signed at start and end."""
+    key, _ = audit.open_key(parts.config)
+    while True:
+        await asyncio.sleep(HEAD_LOOK_S)
+        await audit.sign_head(parts, key)
 
 
 def _sole(state: Path) -> IO[str]:
@@ -113,6 +133,7 @@ def main() -> int:
     parser.add_argument("--https-port", type=int, help="instead of [https] port of loa.toml; 0: any free one")
     parser.add_argument("--bind", help="instead of [https] bind of loa.toml")
     arguments = parser.parse_args()
+    os.umask(0o077)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         config = load(arguments.state)

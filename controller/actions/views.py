@@ -7,6 +7,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from controller.core.access import Duty
+
 OrderKind = Literal["order", "exercise"]
 Op = Literal["START", "STOP", "LIFT"]
 NodeState = Literal["none", "sent", "received", "refused", "sounding", "ended", "stopped"]
@@ -236,14 +238,15 @@ class MediaView(Struct, frozen=True, kw_only=True):
 
 
 class PersonView(Struct, frozen=True, kw_only=True):
-    """Someone who may sign in to the page."""
+    """Someone who may sign in to the page. `second_factor`: whether a telephone's codes are set up."""
 
     name: str
     full_name: str
-    role: Literal["officer", "operator"]
     must_change: bool
     lang: str
     disabled: bool = False
+    duties: tuple[Duty, ...] = ()
+    second_factor: bool = False
 
 
 class NewPerson(Struct, frozen=True, kw_only=True):
@@ -253,6 +256,10 @@ class NewPerson(Struct, frozen=True, kw_only=True):
     first_password: str
 
 
+Stage = Literal["password", "set-up", "code", "open"]
+"""How far a session is: first password to be changed, second factor to be set up, its code to be given, or open."""
+
+
 class Session(Struct, frozen=True, kw_only=True):
     """A signed-in browser: `token` goes into the cookie, `csrf` into every form."""
 
@@ -260,6 +267,21 @@ class Session(Struct, frozen=True, kw_only=True):
     csrf: str
     person: PersonView
     expires_ms: int
+    stage: Stage = "open"
+    factor_ms: int | None = None
+
+
+class SessionView(Struct, frozen=True, kw_only=True):
+    """One of somebody's sessions, to be looked at and ended. `id` opens nothing."""
+
+    id: str
+    created_ms: int
+    seen_ms: int
+    expires_ms: int
+    source: str
+    agent: str
+    open: bool
+    current: bool
 
 
 class PlayView(Struct, frozen=True, kw_only=True):
@@ -309,6 +331,7 @@ class AuditView(Struct, frozen=True, kw_only=True):
     act: str
     object: str
     detail: str
+    hash: str = ""
 
 
 class StatusView(Struct, frozen=True, kw_only=True):
@@ -328,3 +351,4 @@ class StatusView(Struct, frozen=True, kw_only=True):
     outbox: int
     https_port: int
     broker_port: int
+    audit_trouble: str = ""

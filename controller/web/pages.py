@@ -10,11 +10,20 @@ from litestar.static_files import create_static_files_router
 from litestar.types import ControllerRouterHandler
 
 from controller.errors import Refused
-from controller.web import emergency, events, incident, lists, login, plan, timetable
+from controller.web import account, emergency, events, incident, lists, login, plan, timetable
 from controller.web.frame import wrong
 from controller.web.render import HEADERS, STATIC, drawn, go
 from controller.web.texts import say
-from controller.web.visitor import LoginNeeded, PasswordNeeded, StaleForm, establish, signed_in, tongue_of, visitor_of
+from controller.web.visitor import (
+    LoginNeeded,
+    PasswordNeeded,
+    SecondFactorNeeded,
+    StaleForm,
+    establish,
+    signed_in,
+    tongue_of,
+    visitor_of,
+)
 
 MOST_FORM_BYTES: Final = 65_536
 
@@ -36,8 +45,12 @@ def _to_password(_: Request[None, None, State], __: PasswordNeeded) -> Redirect:
     return go("/password")
 
 
+def _to_second_factor(_: Request[None, None, State], __: SecondFactorNeeded) -> Redirect:
+    return go("/second-factor")
+
+
 def _stale(request: Request[None, None, State], _: StaleForm) -> Response[str]:
-    onward = request.url.path if request.url.path in {"/login", "/stop", "/password"} else "/"
+    onward = request.url.path if request.url.path in {"/login", "/stop", "/password", "/second-factor", "/sessions"} else "/"
     return wrong(request, say("wrong.form", visitor_of(request).tongue), 403, onward)
 
 
@@ -60,6 +73,10 @@ _officers: Final = Router(
         login.logout,
         login.password_form,
         login.password,
+        account.second_factor_form,
+        account.second_factor,
+        account.sessions_form,
+        account.end_sessions,
         lists.home,
         lists.plays_of_day,
         plan.plan_of_day,
@@ -78,7 +95,13 @@ _officers: Final = Router(
         incident.stop_form,
         incident.stop_area,
     ],
-    exception_handlers={LoginNeeded: _to_login, PasswordNeeded: _to_password, StaleForm: _stale, Refused: _refused},
+    exception_handlers={
+        LoginNeeded: _to_login,
+        PasswordNeeded: _to_password,
+        SecondFactorNeeded: _to_second_factor,
+        StaleForm: _stale,
+        Refused: _refused,
+    },
     request_max_body_size=MOST_FORM_BYTES,
     include_in_schema=False,
 )
