@@ -106,9 +106,9 @@ async def confirm(parts: Parts, who: Actor, draft_id: str, second: Actor | None 
     held = _pending(parts, who, draft_id)
     ask(parts, who, "emergency.start", *held.areas)
     if held.draft.needs_second_person:
-        if second is None or second.name == who.name:
+        good = second is not None and second.name != who.name
+        if second is None or not good or not all(allowed(parts, second, "emergency.start", area) for area in held.areas):
             raise Refused("this is wider than a commune: a second officer must sign in and confirm", code="second", status=403)
-        ask(parts, second, "emergency.start", *held.areas)
     del parts.drafts[draft_id]
     incident, sent = secrets.token_hex(8), False
     try:

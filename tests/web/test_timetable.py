@@ -13,6 +13,7 @@ from controller.actions.preview_views import PreviewRequest, PreviewView
 from controller.area_tree import area_no
 from controller.core import finding_words as words
 from controller.web.app import create_api
+from controller.parts import SYSTEM
 from protocol.bulletins import Item, Programme, ProgrammeBody, Spoken, Variant
 from protocol.documents import Hours, Station, StationBody
 from protocol.recurrence import WEEKDAYS
@@ -120,7 +121,7 @@ async def test_a_draft_that_cannot_be_meant_is_refused_by_preview_and_by_publish
     with pytest.raises(Exception, match="correct UNTIL") as told:
         await house.programme(PHU_TUC, never)
     assert getattr(told.value, "code", "") == "malformed"
-    assert not [view for view in await documents.list_all(house.parts) if view.kind == "programme"]
+    assert not [view for view in await documents.list_all(house.parts, SYSTEM) if view.kind == "programme"]
 
 
 async def test_wrong_questions_are_sentences(house: House):
