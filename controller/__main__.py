@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import random
+import resource
 import secrets
 import signal
 import sys
@@ -76,7 +77,8 @@ async def serve(
             (config.state / "run" / "ports.json").write_text(
                 json.dumps({"https": parts.ports.https, "broker": parts.ports.broker, "pid": os.getpid()})
             )
-            page = https_server(create_app(parts), config.tls / "https.crt", config.tls / "https.key")
+            https_key = credentials.find("loa-https-key", config.tls / "https.key")
+            page = https_server(create_app(parts), config.tls / "https.crt", https_key)
             api = api_server(create_api(parts))
             link = BrokerLink(parts, random.random)
             parts.expect = link.expect
@@ -134,6 +136,8 @@ def main() -> int:
     parser.add_argument("--bind", help="instead of [https] bind of loa.toml")
     arguments = parser.parse_args()
     os.umask(0o077)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         config = load(arguments.state)

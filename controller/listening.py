@@ -15,6 +15,7 @@ import uvicorn
 from litestar import Litestar
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from controller.bounded import HANDSHAKE_S, HEAD_BYTES, bounded
 from controller.errors import ConfigWrong
 
 GRACE_S: Final = 2
@@ -28,6 +29,31 @@ class _Quiet(uvicorn.Server):
     def capture_signals(self) -> Generator[None, None, None]:
         """Take no signal."""
         yield
+
+
+class _Guarded(_Quiet):
+    """A server whose TLS handshakes have a deadline too, which uvicorn has no setting for."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start the application, then listen."""
+        await super().startup(sockets=[])
+        self.started = False
+        loop = asyncio.get_running_loop()
+
+        def protocol() -> asyncio.Protocol:
+            made = self.config.http_protocol_class
+            return made(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)  # type: ignore[call-arg]
+
+        for listener in sockets or []:
+            server = await loop.create_server(
+                protocol,
+                sock=listener,
+                ssl=self.config.ssl,
+                backlog=self.config.backlog,
+                ssl_handshake_timeout=HANDSHAKE_S,
+            )
+            self.servers.append(server)
+        self.started = True
 
 
 class _KnowsItsPeer(H11Protocol):
@@ -88,11 +114,12 @@ def https_server(app: Litestar, cert: Path, key: Path) -> uvicorn.Server:
 
     if not cert.is_file() or not key.is_file():
         raise ConfigWrong(f"{cert} or its key is missing: restore tls/ from a backup, or run `loa init` in a new folder")
-    return _Quiet(
+    return _Guarded(
         uvicorn.Config(
             app,
             ssl_context_factory=context,
-            http=H11Protocol,
+            http=bounded(),
+            h11_max_incomplete_event_size=HEAD_BYTES,
             ws="none",
             lifespan="on",
             log_level="warning",

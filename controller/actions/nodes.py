@@ -48,9 +48,9 @@ async def one(parts: Parts, who: Actor, node: str) -> NodeView:
 async def enrol(parts: Parts, who: Actor, node: str, name: str, settlement: str, report_key: str) -> NodeView:
     """Take in a new node, or the new name, place or report key of a known one; its placement is signed elsewhere."""
     world, now_ms = parts.world, parts.now_ms()
+    ask(parts, who, "node.enrol", settlement, *([node] if node in world.nodes else []))
     if not node_id.is_valid(node):
         raise Refused(f"`{node}` is no node id: ten letters and digits as on the label; look for a typing error", code="node-id")
-    ask(parts, who, "node.enrol", settlement, *([node] if node in world.nodes else []))
     known = world.areas.get(settlement)
     if known is None or known.level == "province":
         raise Refused(f"{settlement} is no settlement or commune here: see `loa area list`", code="unknown-area", status=404)
