@@ -2,7 +2,7 @@
 
 import re
 
-from controller.actions import emergencies, people
+from controller.actions import emergencies
 from controller.parts import SYSTEM
 from tests.web.browser import Officer, officer
 from tests.web.house import PASSWORD, House

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, Page, async_playwright, expect
 
-from controller.actions import people
 from tests.web.house import NODES, PASSWORD, House, now_ms, served
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

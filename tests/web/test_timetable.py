@@ -12,8 +12,8 @@ from controller.actions import documents
 from controller.actions.preview_views import PreviewRequest, PreviewView
 from controller.area_tree import area_no
 from controller.core import finding_words as words
-from controller.web.app import create_api
 from controller.parts import SYSTEM
+from controller.web.app import create_api
 from protocol.bulletins import Item, Programme, ProgrammeBody, Spoken, Variant
 from protocol.documents import Hours, Station, StationBody
 from protocol.recurrence import WEEKDAYS
