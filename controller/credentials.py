@@ -1,4 +1,4 @@
-"""Secrets that the controller reads: from systemd's credentials where there are any, else from files that only its user can read."""
+"""Secrets that the controller reads: systemd's credentials where there are any, else files that only its user can read."""
 
 import os
 import secrets as chance

@@ -1,4 +1,4 @@
-"""Holds back whoever guesses, by source and by browser; in memory, bounded, forgotten at a restart (an account's own count is stored)."""
+"""Holds back whoever guesses, by source and by browser; in memory and bounded (an account's own count is stored)."""
 
 from collections import OrderedDict
 from ipaddress import IPv6Address, ip_address

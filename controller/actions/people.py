@@ -127,7 +127,7 @@ async def grant(parts: Parts, who: Actor, name: str, duties: Sequence[Duty]) -> 
     """More duties, from the next click on. Raises Refused."""
     _checked(parts, who, duties)
     return await _change(
-        parts, who, name, "people.grant", lambda tx: any([people.grant(tx, name, duty) for duty in duties]), _described(duties)
+        parts, who, name, "people.grant", lambda tx: sum(people.grant(tx, name, duty) for duty in duties) > 0, _described(duties)
     )
 
 
@@ -135,7 +135,12 @@ async def revoke(parts: Parts, who: Actor, name: str, duties: Sequence[Duty]) ->
     """Fewer duties, from the next click on. Raises Refused."""
     ask(parts, who, "people.manage", *(duty.area for duty in duties))
     return await _change(
-        parts, who, name, "people.revoke", lambda tx: any([people.revoke(tx, name, duty) for duty in duties]), _described(duties)
+        parts,
+        who,
+        name,
+        "people.revoke",
+        lambda tx: sum(people.revoke(tx, name, duty) for duty in duties) > 0,
+        _described(duties),
     )
 
 

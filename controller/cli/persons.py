@@ -1,4 +1,4 @@
-"""`loa person add, grant, revoke, list, reset, reset-second-factor, disable, enable`: who may sign in to the page, and to do what."""
+"""`loa person`: who may sign in to the page, and to do what; passwords and second factors that were lost."""
 
 from typing import Annotated, Final
 from urllib.parse import quote
@@ -10,13 +10,14 @@ from controller.cli.folder import StateFolder
 from controller.cli.link import Link
 from controller.cli.options import DEFAULT_STATE, JsonOption, StateOption
 from controller.cli.settings import read_settings
-from controller.core.access import Duty, Role
+from controller.core.access import ROLES, Duty
+from provisioning.errors import InputRefused
 from provisioning.terminal import print_json, print_table, say
 
 app = typer.Typer(no_args_is_help=True, help="Who may sign in to the page, and to do what (người dùng).")
 NameArgument = Annotated[str, typer.Argument(help="The name to sign in with.")]
 RoleOption = Annotated[
-    list[Role] | None,
+    list[str] | None,
     typer.Option("--role", help="A duty (repeat): author, approver, emergency, technician, operator, auditor."),
 ]
 AreaOption = Annotated[
@@ -25,9 +26,12 @@ AreaOption = Annotated[
 PATH: Final = "/v1/people"
 
 
-def _duties(folder: StateFolder, roles: list[Role] | None, areas: list[str] | None) -> list[Duty]:
+def _duties(folder: StateFolder, roles: list[str] | None, areas: list[str] | None) -> list[Duty]:
     where = areas or [read_settings(folder).province]
-    return [Duty(role, area) for role in roles or [] for area in where]
+    wrong = next((role for role in roles or [] if role not in ROLES), None)
+    if wrong is not None:
+        raise InputRefused(f"--role {wrong!r} is no duty: choose among {', '.join(ROLES)}")
+    return [Duty(known, area) for known in ROLES if known in (roles or []) for area in where]
 
 
 def _written(person: PersonView) -> str:

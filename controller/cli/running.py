@@ -170,6 +170,4 @@ def status(*, as_json: JsonOption = False, state: StateOption = DEFAULT_STATE) -
         ]
     )
     if view.audit_trouble:
-        warn(
-            f"The audit log does not hold ({view.audit_trouble}): run `loa audit verify`, keep the database, tell whoever supervises."
-        )
+        warn(f"The audit log does not hold ({view.audit_trouble}): run `loa audit verify`, keep the database, report it.")

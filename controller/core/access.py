@@ -1,4 +1,4 @@
-"""Who may do what, where: duties that a person holds for an area and all below it, and one table of which duty each act asks for."""
+"""Who may do what, where: a person's duties for an area and all below it, and one table of which duty each act asks for."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal, get_args

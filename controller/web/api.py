@@ -70,8 +70,9 @@ def _parts(request: Asked) -> Parts:
 
 
 def who_of(request: Asked) -> Actor:
-    """The user of the process at the other end, as the kernel tells. Who can open the socket owns the database beside it,
-    so a duty less would keep nothing from them; what they do is in the audit log under their own name.
+    """The user of the process at the other end, as the kernel tells, with every duty.
+
+    Who can open the socket owns the database beside it; their own name stands in the audit log.
     """
     name = request.scope["client"][0] if request.scope.get("client") else "unknown"  # type: ignore[index]  # tested just before
     return Actor(name=name, via="cli", duties=EVERYTHING)

@@ -1,12 +1,15 @@
 """The officer's page: every route of it, for the HTTPS application to mount."""
 
+from functools import cache
+from mimetypes import guess_type
 from typing import Final
 from urllib.parse import quote
 
-from litestar import Request, Response, Router
-from litestar.datastructures import CacheControlHeader, State
+from litestar import Request, Response, Router, get
+from litestar.datastructures import State
+from litestar.exceptions import NotFoundException
+from litestar.params import FromPath
 from litestar.response import Redirect
-from litestar.static_files import create_static_files_router
 from litestar.types import ControllerRouterHandler
 
 from controller.errors import Refused
@@ -105,10 +108,22 @@ _officers: Final = Router(
     request_max_body_size=MOST_FORM_BYTES,
     include_in_schema=False,
 )
-_static: Final = create_static_files_router(
-    path="/static",
-    directories=[STATIC],
-    cache_control=CacheControlHeader(max_age=31_536_000, immutable=True),
-    include_in_schema=False,
-)
+
+
+@cache
+def _files() -> dict[str, tuple[bytes, str]]:
+    """The static files by name, read once: no path from outside is ever opened."""
+    return {file.name: (file.read_bytes(), guess_type(file.name)[0] or "application/octet-stream") for file in STATIC.iterdir()}
+
+
+@get("/static/{name:str}", include_in_schema=False)
+async def _static(name: FromPath[str]) -> Response[bytes]:
+    """A style sheet, script or picture of the page."""
+    if name not in _files():
+        raise NotFoundException
+    content, kind = _files()[name]
+    headers = {"cache-control": "max-age=31536000, immutable", "x-content-type-options": "nosniff"}
+    return Response(content=content, media_type=kind, headers=headers)
+
+
 routes: Final[list[ControllerRouterHandler]] = [_everybody, _officers, _static]

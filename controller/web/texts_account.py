@@ -6,8 +6,8 @@ ACCOUNT: Final = {
     "second.title": ("Mã xác nhận", "Confirmation code"),
     "second.set_up": ("Cài mã xác nhận", "Set up confirmation codes"),
     "second.why": (
-        "Tài khoản này được phát khẩn cấp hoặc quản trị, nên mật khẩu thôi chưa đủ: mỗi lần đăng nhập cần thêm mã 6 số trên điện thoại.",
-        "This account may start emergencies or run the station, so a password is not enough: each sign-in also takes a 6-digit code.",
+        "Tài khoản này được phát khẩn cấp hoặc quản trị, nên mỗi lần đăng nhập cần thêm mã 6 số trên điện thoại.",
+        "This account may start emergencies or run the station, so each sign-in also takes a 6-digit code.",
     ),
     "second.step_app": (
         "Mở ứng dụng mã xác nhận trên điện thoại (loại «TOTP», ví dụ FreeOTP, Aegis, Google Authenticator). Không cần mạng.",
@@ -24,8 +24,8 @@ ACCOUNT: Final = {
     "second.go": ("Xác nhận", "Confirm"),
     "second.keep": ("Xong", "Done"),
     "second.lost": (
-        "Mất điện thoại: gọi người quản trị, họ cho cài lại. Mỗi mã chỉ dùng một lần; sai liên tục thì kiểm tra giờ của điện thoại.",
-        "Phone lost: call the operator, who lets you set up a new one. A code counts once; if it keeps failing, check the phone's clock.",
+        "Mất điện thoại: gọi người quản trị để cài lại. Mỗi mã dùng một lần; sai mãi thì kiểm tra giờ điện thoại.",
+        "Phone lost: the operator lets you set up a new one. A code counts once; if it keeps failing, check the phone's clock.",
     ),
     "second.wrong": (
         "Mã không đúng hoặc đã dùng rồi. Đợi mã mới trên điện thoại rồi gõ lại.",

@@ -223,7 +223,7 @@ class House:
         await _phone(self.parts, self.master, session)
 
     async def code(self, name: str) -> str:
-        """What the person's telephone shows. A test does not wait half a minute between two sign-ins: the last code is forgotten."""
+        """What the person's telephone shows. No test waits half a minute between two sign-ins: the last code is forgotten."""
 
         def forget(tx) -> None:
             found = stored_people.find(tx, name)

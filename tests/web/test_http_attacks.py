@@ -25,6 +25,7 @@ from tests.controller.headquarters import OTHER, PHU_TUC, Headquarters, sha256_o
 TOKEN = re.compile(r'name="form_token" value="([^"]+)"')
 SECRET = re.compile(r'<code class="secret">([A-Z2-7 ]+)</code>')
 OWN = "mua-lu-thang-muoi"
+OPENED: list[httpx.Client] = []
 SESSION, VISIT = "__Host-loa", "__Host-loa-visit"
 
 
@@ -39,6 +40,8 @@ def hq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Headquarters]:
         assert made.status().nodes >= 0, "serve answers after all of it"
         assert "Traceback" not in made.log("serve")
     finally:
+        for client in OPENED:
+            client.close()
         made.close()
 
 
@@ -54,6 +57,7 @@ class Browser:
         url = f"https://127.0.0.1:{hq.status().https_port}"
         self.client = httpx.Client(transport=transport, base_url=url, timeout=60, follow_redirects=True)
         self.page = httpx.Response(200)
+        OPENED.append(self.client)
 
     def open(self, path: str) -> Browser:
         self.page = self.client.get(path)
@@ -165,15 +169,8 @@ def test_ranges_cost_no_more_than_the_file_and_give_no_byte_beyond_it(hq: Headqu
         headers = [("authorization", f"Loa {statement}"), *(("range", each) for each in ranges)]
         return client.get(f"/media/{sound.sha256}", headers=headers)
 
-    for many in (
-        "bytes=" + ",".join(["0-"] * 1_000),
-        "bytes=0-1,2-3",
-        "bytes=0-0,-1",
-        "bytes=5-2",
-        "lines=1-2",
-        "bytes=a-b",
-        "bytes=-",
-    ):
+    nonsense = ("bytes=0-1,2-3", "bytes=0-0,-1", "bytes=5-2", "lines=1-2", "bytes=a-b", "bytes=-")
+    for many in ("bytes=" + ",".join(["0-"] * 1_000), *nonsense):
         answer = ask(many)
         assert (answer.status_code, sha256_of(answer.content)) == (200, sound.sha256), many[:40]
     for far in (f"bytes={sound.bytes}-", "bytes=999999999999999999-", "bytes=-0"):
