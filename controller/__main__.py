@@ -7,6 +7,8 @@ import json
 import logging
 import os
 import random
+import resource
+import secrets
 import signal
 import socket
 import sys
@@ -16,6 +18,8 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import IO, Final
 
+from controller import credentials
+from controller.actions import audit
 from controller.broker import BrokerLink
 from controller.config import Config, load
 from controller.doorkeeper import Doorkeeper
@@ -30,6 +34,7 @@ from controller.store.world import load as load_world
 from controller.web.app import create_api, create_app
 from controller.web.enrol import create_enrol
 
+HEAD_LOOK_S: Final = 600.0
 log: Final = logging.getLogger("loa.serve")
 
 
@@ -41,7 +46,10 @@ def wall_ms() -> int:
 def build(config: Config, now_ms: Callable[[], int] = wall_ms) -> Parts:
     """The parts on a state folder, its database brought up to date. Inside a running loop."""
     migrate(config.database_url)
+    vault_key, _ = credentials.read("loa-vault-key", config.vault_key, lambda: secrets.token_bytes(credentials.KEY_BYTES))
+    audit_key, first = audit.open_key(config)
     database = Database(config.database_url)
+    trouble = audit.begin(database, audit_key, now_ms(), first=first)
     parts = Parts(
         config=config,
         database=database,
@@ -49,6 +57,8 @@ def build(config: Config, now_ms: Callable[[], int] = wall_ms) -> Parts:
         signer=SignerLink(config.signer_socket),
         live=Live(),
         now_ms=now_ms,
+        vault=credentials.Vault(vault_key),
+        audit_trouble=trouble,
     )
     parts.ports.broker = config.settings.broker.port
     return parts
@@ -86,7 +96,7 @@ async def serve(
             parts.ports.enrol = door_socket.getsockname()[1] if door_socket else 0
             ports = {"https": parts.ports.https, "broker": parts.ports.broker, "enrol": parts.ports.enrol, "pid": os.getpid()}
             (config.state / "run" / "ports.json").write_text(json.dumps(ports))
-            tls = ServerTls(config.tls / "https.crt", config.tls / "https.key")
+            tls = ServerTls(config.tls / "https.crt", credentials.find("loa-https-key", config.tls / "https.key"))
             servers = [(https_server(create_app(parts), tls), page_socket), (api_server(create_api(parts)), api_socket)]
             if door_socket is not None:
                 servers.append((https_server(create_enrol(parts), tls, strangers=True), door_socket))
@@ -103,16 +113,27 @@ async def serve(
             log.info("serving on port %d and %s", parts.ports.https, config.api_socket)
             async with asyncio.TaskGroup() as group:
                 linking, keeping = group.create_task(link.run()), group.create_task(keeper.run())
+                signing = group.create_task(_sign_daily(parts))
                 serving = [group.create_task(server.serve([listener])) for server, listener in servers]
                 await asyncio.wait(serving, return_when=asyncio.FIRST_COMPLETED)
                 end()
                 await asyncio.wait(serving)
                 keeping.cancel()
+                signing.cancel()
                 while not linking.done():  # Python 3.11's wait_for, inside aiomqtt, may swallow one cancellation
                     linking.cancel()
                     await asyncio.wait([linking], timeout=1)
+            await audit.sign_head(parts, audit.open_key(config)[0], daily=False)
             config.api_socket.unlink(missing_ok=True)
             await parts.signer.close()
+
+
+async def _sign_daily(parts: Parts) -> None:
+    """The audit log's head, once each local day, as long as serve runs; it is also signed at start and end."""
+    key, _ = audit.open_key(parts.config)
+    while True:
+        await asyncio.sleep(HEAD_LOOK_S)
+        await audit.sign_head(parts, key)
 
 
 def _sole(state: Path) -> IO[str]:
@@ -137,6 +158,9 @@ def main() -> int:
     parser.add_argument("--enrol-port", type=int, help="instead of [enrol] port of loa.toml; 0: any free one")
     parser.add_argument("--bind", help="instead of [https] bind of loa.toml")
     arguments = parser.parse_args()
+    os.umask(0o077)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         config = load(arguments.state)

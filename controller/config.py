@@ -107,6 +107,16 @@ class Config(Struct, frozen=True, kw_only=True):
         return self.state / "signer"
 
     @property
+    def vault_key(self) -> Path:
+        """What second factors are encrypted with; systemd's credential goes before it."""
+        return self.state / "secrets" / "vault.key"
+
+    @property
+    def audit_key(self) -> Path:
+        """What signs the audit log, and nothing else; systemd's credential goes before it."""
+        return self.state / "secrets" / "audit.key"
+
+    @property
     def api_socket(self) -> Path:
         """Where `loa` talks to `loa serve`."""
         return self.state / "run" / "loa.sock"

@@ -15,6 +15,7 @@ import uvicorn
 from litestar import Litestar
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from controller.bounded import HANDSHAKE_S, HEAD_BYTES, bounded
 from controller.core.gate import source_of
 from controller.errors import ConfigWrong
 
@@ -32,6 +33,31 @@ class _Quiet(uvicorn.Server):
     def capture_signals(self) -> Generator[None, None, None]:
         """Take no signal."""
         yield
+
+
+class _Guarded(_Quiet):
+    """A server whose TLS handshakes have a deadline too, which uvicorn has no setting for."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start the application, then listen."""
+        await super().startup(sockets=[])
+        self.started = False
+        loop = asyncio.get_running_loop()
+
+        def protocol() -> asyncio.Protocol:
+            made = self.config.http_protocol_class
+            return made(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)  # type: ignore[call-arg]
+
+        for listener in sockets or []:
+            server = await loop.create_server(
+                protocol,
+                sock=listener,
+                ssl=self.config.ssl,
+                backlog=self.config.backlog,
+                ssl_handshake_timeout=HANDSHAKE_S,
+            )
+            self.servers.append(server)
+        self.started = True
 
 
 class _KnowsItsPeer(H11Protocol):
@@ -129,11 +155,12 @@ def https_server(app: Litestar, tls: ServerTls, *, strangers: bool = False) -> u
     def context(_config: uvicorn.Config, _default: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
         return tls.context
 
-    return _Quiet(
+    return _Guarded(
         uvicorn.Config(
             app,
             ssl_context_factory=context,
-            http=_Brief if strangers else H11Protocol,
+            http=_Brief if strangers else bounded(),
+            h11_max_incomplete_event_size=HEAD_BYTES,
             ws="none",
             lifespan="on",
             log_level="warning",

@@ -9,11 +9,14 @@ from msgspec import Struct
 
 from controller.actions.views import Draft, Request
 from controller.config import Config
+from controller.core.access import EVERYTHING, Duty
 from controller.core.world import World
+from controller.credentials import Vault
 from controller.live import Live
 from controller.signer_link import SignerLink
 from controller.store.database import Database
 from controller.store.outbox import Parcel
+from controller.throttle import Throttle
 from protocol.rules import Clock
 
 
@@ -22,10 +25,10 @@ class Actor(Struct, frozen=True, kw_only=True):
 
     name: str
     via: Literal["page", "cli", "system"]
-    role: Literal["officer", "operator", "system"] = "officer"
+    duties: tuple[Duty, ...] = ()
 
 
-SYSTEM = Actor(name="loa", via="system", role="system")
+SYSTEM = Actor(name="loa", via="system", duties=EVERYTHING)
 
 
 @dataclass
@@ -65,7 +68,9 @@ class Parts:
 
     `fresh` are orders just committed, for the outbox to send without asking the database first.
 
-    `hashing`: each check of a password takes 64 MB and a core for a moment, so two at once and the others wait.
+    `hashing`: each check of a password takes 64 MB and a core for a moment, so two at once and the others wait
+    (`waiting` of them).
+    `setting_up`: second factors shown and not yet proven, by session. `audit_trouble`: why the log cannot be vouched for.
     `begun_ms`: by key, until when what it began lasts at the pace that it may keep.
     `expect` is told of each area where nodes should soon hold something new; `tell_broker` brings the broker's lists of who may
     what up to date, and breaks the connections of those named; `roots_changed` gives our own servers certificates of the root
@@ -78,6 +83,10 @@ class Parts:
     signer: SignerLink
     live: Live
     now_ms: Callable[[], int]
+    vault: Vault
+    throttle: Throttle = field(default_factory=Throttle)
+    setting_up: dict[str, bytes] = field(default_factory=dict)
+    audit_trouble: str = ""
     fresh: list[Parcel] = field(default_factory=list)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     offers: asyncio.Event = field(default_factory=asyncio.Event)
@@ -85,6 +94,7 @@ class Parts:
     ports: Ports = field(default_factory=Ports)
     drafts: dict[str, Pending] = field(default_factory=dict)
     begun_ms: dict[str, int] = field(default_factory=dict)
+    waiting: int = 0
     hashing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
     expect: Callable[[str], None] = lambda _area: None
     tell_broker: Callable[[tuple[str, ...]], Awaitable[None]] = field(default=_nobody)

@@ -10,6 +10,7 @@ from msgspec import Struct
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from controller import credentials
 from controller.ca import client_context
 from controller.parts import Parts
 
@@ -69,6 +70,7 @@ def open_client(parts: Parts) -> Client:
     Without TCP_NODELAY an order waited up to 30 ms for the acknowledgement of an earlier packet (measured on loopback).
     """
     config = parts.config
+    key = credentials.find("loa-controller-key", config.tls / "controller.key")
     properties = Properties(PacketTypes.CONNECT)
     properties.SessionExpiryInterval = SESSION_S
     properties.ReceiveMaximum = RECEIVE
@@ -81,7 +83,7 @@ def open_client(parts: Parts) -> Client:
         keepalive=KEEPALIVE_S,
         timeout=CONNECT_S,
         properties=properties,
-        tls_context=client_context(config.ca, config.tls / "controller.crt", config.tls / "controller.key"),
+        tls_context=client_context(config.ca, config.tls / "controller.crt", key),
         logger=log,
         socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
     )

@@ -235,5 +235,6 @@ on_interrupt = "drop"
 
     def add_officer(self) -> tuple[str, str]:
         """Somebody who may sign in to the page: name and first password."""
-        added = self.loa_json("people", "add", "canbo", "--full-name", "Cán bộ văn hóa - xã hội xã Phú Túc")
+        duties = ("--role", "emergency", "--role", "author", "--area", words.COMMUNE)
+        added = self.loa_json("person", "add", "canbo", "--full-name", "Cán bộ văn hóa - xã hội xã Phú Túc", *duties)
         return "canbo", str(added["first_password"])

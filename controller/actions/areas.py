@@ -3,6 +3,7 @@
 from msgspec import structs
 
 from controller import area_tree
+from controller.actions.asking import allowed, ask
 from controller.actions.views import Added, AreaView, GroupView, LinkView
 from controller.core.world import AreaKnown, World
 from controller.errors import Refused
@@ -35,13 +36,14 @@ def area_or_node(world: World, area: str) -> AreaView:
     return AreaView(id=node.id, no=node.area_no, level="node", name=node.name, parent=node.settlement, nodes=1)
 
 
-async def tree(parts: Parts) -> list[AreaView]:
-    """All areas, parents before children."""
-    return [view_of(parts.world, area) for area in sorted(parts.world.areas.values(), key=lambda area: area.id)]
+async def tree(parts: Parts, who: Actor) -> list[AreaView]:
+    """All areas that are one's own, parents before children."""
+    ordered = sorted(parts.world.areas.values(), key=lambda area: area.id)
+    return [view_of(parts.world, area) for area in ordered if allowed(parts, who, "see", area.id)]
 
 
-async def search(parts: Parts, text: str) -> list[AreaView]:
-    """Areas by name, old name or id, whatever the accents; the old district's name finds its communes."""
+async def search(parts: Parts, who: Actor, text: str) -> list[AreaView]:
+    """One's own areas by name, old name or id, whatever the accents; the old district's name finds its communes."""
     seeds = [_seed(area) for area in parts.world.areas.values()]
     found = [seed.id for seed in area_tree.search(seeds, text)]
     words = area_tree.fold(text).split()
@@ -49,7 +51,8 @@ async def search(parts: Parts, text: str) -> list[AreaView]:
         names = " ".join(area_tree.fold(name) for name in (group.name, group.id, *group.old_names))
         if words and all(word in names for word in words):
             found += [commune for commune in group.communes if commune not in found]
-    return [view_of(parts.world, parts.world.areas[area]) for area in found if area in parts.world.areas]
+    own = (area for area in found if area in parts.world.areas and allowed(parts, who, "see", area))
+    return [view_of(parts.world, parts.world.areas[area]) for area in own]
 
 
 def _seed(area: AreaKnown) -> area_tree.AreaSeed:
@@ -65,14 +68,16 @@ def _seed(area: AreaKnown) -> area_tree.AreaSeed:
     )
 
 
-async def groups(parts: Parts) -> list[GroupView]:
-    """The groupings of communes (old districts)."""
+async def groups(parts: Parts, who: Actor) -> list[GroupView]:
+    """The groupings of communes (old districts) that lie wholly in one's own areas."""
     found = await parts.database.read(stored_world.groups)
-    return [GroupView(id=group.id, name=group.name, communes=group.communes) for group in found]
+    own = (group for group in found if all(allowed(parts, who, "see", commune) for commune in group.communes))
+    return [GroupView(id=group.id, name=group.name, communes=group.communes) for group in own]
 
 
-async def chain(parts: Parts, area: str) -> list[LinkView]:
+async def chain(parts: Parts, who: Actor, area: str) -> list[LinkView]:
     """The areas from the province down to this one. Raises Refused for one that nobody knows."""
+    ask(parts, who, "see", area)
     links = parts.world.chain_of(area)
     if not links:
         raise Refused(f"area {area} is not in the controller's tree: see `loa area list`", code="unknown-area", status=404)
@@ -81,6 +86,7 @@ async def chain(parts: Parts, area: str) -> list[LinkView]:
 
 async def add_settlements(parts: Parts, who: Actor, text: str, *, dry_run: bool = False) -> Added:
     """Take settlements from a CSV table; a known id with another name is renamed. Raises Refused with every wrong line."""
+    ask(parts, who, "areas.add")
     world, now_ms = parts.world, parts.now_ms()
     communes = [area.id for area in world.areas.values() if area.level == "commune"]
     try:

@@ -1,17 +1,19 @@
 """What is carried to a node or to all nodes of an area by stick or HTTPS: every root, and all that is in force for them."""
 
+from controller.actions.asking import ask
 from controller.actions.media import NONCES_KEPT_MS, who_asks
 from controller.core.world import DUE_ORDER, Standing
 from controller.errors import Refused
-from controller.parts import Parts
+from controller.parts import SYSTEM, Actor, Parts
 from controller.store import carrying, media
 from protocol.carrying import DOCUMENTS_SHA256
 
 
-async def carried(parts: Parts, place: str) -> list[str]:
+async def carried(parts: Parts, who: Actor, place: str) -> list[str]:
     """Sealed documents (each is JSON text), in the order in which a node can take them. Raises Refused."""
     world, now_ms = parts.world, parts.now_ms()
     chain = world.chain_of(place)
+    ask(parts, who, "see", place)
     if not chain:
         raise Refused(f"{place} is neither a node nor an area here: see `loa node list`", code="unknown-area", status=404)
     held: dict[str, Standing] = {}
@@ -33,4 +35,4 @@ async def for_node(parts: Parts, statement: bytes) -> list[str]:
     fresh = await parts.database.run(lambda tx: media.use_nonce(tx, fetch.node, fetch.nonce, now_ms, NONCES_KEPT_MS))
     if not fresh:
         raise Refused("this permission to fetch was used before: sign a new one", code="nonce", status=401)
-    return await carried(parts, fetch.node)
+    return await carried(parts, SYSTEM, fetch.node)

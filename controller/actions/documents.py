@@ -8,6 +8,7 @@ from typing import Final
 from msgspec import Struct, structs
 
 from controller.actions import orders
+from controller.actions.asking import ask, ask_somewhere, concerns
 from controller.actions.views import DocumentContext, DocumentView
 from controller.core import peek
 from controller.core.objections import objections
@@ -47,18 +48,20 @@ async def submit(parts: Parts, who: Actor, raw: bytes) -> DocumentView:
     """Take in a sealed document and publish it. Refuses what no node would take, a stale `prev` and unknown media."""
     world, clock = parts.world, parts.clock
     claim: peek.Claim | None = None
+    ask_somewhere(who, "document.submit")
     try:
         claim = peek.peek(raw)
+        ask(parts, who, "document.submit", claim.subject or claim.area)
         taken = await parts.database.run(partial(_take, world=world, clock=clock, who=who, raw=raw, claim=claim))
     except ProtocolError as error:
         await orders.refuse(parts, error, "posted", claim.digest if claim else "")
         raise Refused(f"this document was refused ({error.code}): {error}", code=error.code, status=422) from error
     if not taken.standing:
-        return structs.replace(await one(parts, taken.digest), fresh=False)
+        return structs.replace(await one(parts, who, taken.digest), fresh=False)
     _apply(parts, taken)
     if claim.kind == "placement":
         await _open_door(parts)
-    return await one(parts, taken.digest)
+    return await one(parts, who, taken.digest)
 
 
 async def _open_door(parts: Parts) -> None:
@@ -222,6 +225,7 @@ def _still_said(stored: DocumentStored, world: World, trust: Trust, clock: Clock
 
 async def pin_root(parts: Parts, who: Actor, raw: bytes, digest: str) -> DocumentView:
     """The first root, on the word of whoever sits at this machine; later ones are judged by it. Raises Refused."""
+    ask(parts, who, "root.pin")
     if parts.world.trust.root is not None:
         raise Refused("a root is pinned already: submit the next version as a document", code="pinned", status=409)
     try:
@@ -241,28 +245,29 @@ async def pin_root(parts: Parts, who: Actor, raw: bytes, digest: str) -> Documen
     file = parts.config.root_file
     file.parent.mkdir(mode=0o700, exist_ok=True)
     await asyncio.to_thread(file.write_bytes, raw)
-    return await one(parts, digest)
+    return await one(parts, who, digest)
 
 
-async def one(parts: Parts, digest: str) -> DocumentView:
+async def one(parts: Parts, who: Actor, digest: str) -> DocumentView:
     """A stored document. Raises Refused for one that nobody knows."""
-    found = await list_all(parts, in_force=False)
+    found = await list_all(parts, who, in_force=False)
     for view in found:
         if view.digest == digest:
             return view
     raise Refused(f"no document {digest[:16]}… is known here", code="unknown-document", status=404)
 
 
-async def raw(parts: Parts, digest: str) -> bytes:
+async def raw(parts: Parts, who: Actor, digest: str) -> bytes:
     """The sealed bytes of a stored document. Raises Refused for one that nobody knows."""
     found = await parts.database.read(lambda tx: documents.by_digest(tx, digest))
-    if found is None:
+    if found is None or not _own(parts, who, found.slot.subject):
         raise Refused(f"no document {digest[:16]}… is known here", code="unknown-document", status=404)
     return found.raw
 
 
-async def context(parts: Parts, kind: str, subject: str, authority: str) -> DocumentContext:
+async def context(parts: Parts, who: Actor, kind: str, subject: str, authority: str) -> DocumentContext:
     """What an editor needs: the digest that it replaces, the highest seq, the area's number. Raises Refused."""
+    ask(parts, who, "see", subject)
     world, now_ms = parts.world, parts.now_ms()
     chain = world.chain_of(subject)
     if not chain and kind != "root":
@@ -285,6 +290,12 @@ async def context(parts: Parts, kind: str, subject: str, authority: str) -> Docu
     )
 
 
-async def list_all(parts: Parts, *, in_force: bool = True) -> list[DocumentView]:
-    """Documents by kind and subject."""
-    return await parts.database.read(lambda tx: documents.list_views(tx, in_force=in_force))
+def _own(parts: Parts, who: Actor, subject: str) -> bool:
+    """Whether a document is one's business: of one's own areas, or of those above them; the root is everybody's."""
+    return subject == "root" or concerns(parts, who, (subject,))
+
+
+async def list_all(parts: Parts, who: Actor, *, in_force: bool = True) -> list[DocumentView]:
+    """Documents by kind and subject, those of one's own areas and of what lies above."""
+    found = await parts.database.read(lambda tx: documents.list_views(tx, in_force=in_force))
+    return [view for view in found if _own(parts, who, view.subject)]

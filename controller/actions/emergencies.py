@@ -7,9 +7,11 @@ import msgspec
 
 from controller.actions import orders as submitting
 from controller.actions.areas import area_or_node
+from controller.actions.asking import allowed, ask, ask_somewhere, concerns
 from controller.actions.reseal import BY_SIGNER
 from controller.actions.views import Draft, IncidentView, Request
 from controller.core import progress as folding
+from controller.core.access import Act
 from controller.core.orders import OrderStored
 from controller.core.world import World
 from controller.errors import Refused
@@ -27,10 +29,11 @@ MAX_NONCES: Final = 256
 
 async def draft(parts: Parts, who: Actor, request: Request) -> Draft:
     """Resolve and check a request; nothing goes out before `confirm`. Raises Refused."""
-    _officers_only(who)
+    ask_somewhere(who, "emergency.start")
     world, now_ms = parts.world, parts.now_ms()
     groups = await parts.database.read(stored_world.groups)
     areas = _resolve(world, request.areas, groups)
+    ask(parts, who, "emergency.start", *areas)
     covered = sorted(set().union(*(world.nodes_in(area) for area in areas)), key=world.name_of)
     states = await parts.database.read(nodes.all_states)
     texts, clips = _checked_words(request, {view.sha256: view.bytes for view in await parts.database.read(media.list_all)})
@@ -51,11 +54,6 @@ async def draft(parts: Parts, who: Actor, request: Request) -> Draft:
     parts.drafts = {key: held for key, held in parts.drafts.items() if held.draft.expires_ms > now_ms}
     parts.drafts[made.id] = Pending(made, request, areas)
     return made
-
-
-def _officers_only(who: Actor) -> None:
-    if who.role == "operator":
-        raise Refused(f"{who.name} may stop emergencies, not start them: ask an officer", code="role", status=403)
 
 
 def _resolve(world: World, wanted: tuple[str, ...], groups: list[stored_world.Group]) -> tuple[str, ...]:
@@ -105,10 +103,12 @@ def _pending(parts: Parts, who: Actor, draft_id: str) -> Pending:
 async def confirm(parts: Parts, who: Actor, draft_id: str, second: Actor | None = None) -> IncidentView:
     """The deliberate second act: seal each area's order and let all out. Wider than a commune needs a second officer."""
     requested_at_ms = parts.now_ms()
-    _officers_only(who)
     held = _pending(parts, who, draft_id)
-    if held.draft.needs_second_person and (second is None or second.name == who.name or second.role != "officer"):
-        raise Refused("this is wider than a commune: a second officer must sign in and confirm", code="second", status=403)
+    ask(parts, who, "emergency.start", *held.areas)
+    if held.draft.needs_second_person:
+        good = second is not None and second.name != who.name
+        if second is None or not good or not all(allowed(parts, second, "emergency.start", area) for area in held.areas):
+            raise Refused("this is wider than a commune: a second officer must sign in and confirm", code="second", status=403)
     del parts.drafts[draft_id]
     incident, sent = secrets.token_hex(8), False
     try:
@@ -193,10 +193,18 @@ async def _end(
         raise Refused(f"no incident {incident} is known here", code="unknown-incident", status=404)
     groups = await parts.database.read(stored_world.groups)
     wanted = areas or tuple(dict.fromkeys(order.mark.area for order in known))
-    resolved = _resolve(world, wanted, groups)
+    resolved = _own_share(parts, who, "emergency.stop" if act == "STOP" else "emergency.lift", _resolve(world, wanted, groups))
     raws = [await parts.signer.seal(_asked_end(parts, act, area, known, reason)) for area in resolved]
     origin = submitting.Origin(requested_at_ms=requested_at_ms, sealed_with=BY_SIGNER)
     return await submitting.submit_all(parts, who, raws, origin)
+
+
+def _own_share(parts: Parts, who: Actor, act: Act, areas: tuple[str, ...]) -> tuple[str, ...]:
+    """Of an incident in several areas one ends what lies in one's own. Raises Refused when nothing does."""
+    own = tuple(area for area in areas if allowed(parts, who, act, area))
+    if not own:
+        ask(parts, who, act, *areas)
+    return own
 
 
 def _asked_end(parts: Parts, act: Literal["STOP", "LIFT"], area: str, known: list[OrderStored], reason: str) -> Asked:
@@ -215,21 +223,22 @@ def _asked_end(parts: Parts, act: Literal["STOP", "LIFT"], area: str, known: lis
     )
 
 
-async def incidents(parts: Parts, since_ms: int = 0) -> list[IncidentView]:
-    """Incidents since a time, newest first, with counts and without rows."""
+async def incidents(parts: Parts, who: Actor, since_ms: int = 0) -> list[IncidentView]:
+    """Incidents that are one's business, since a time, newest first, with counts and without rows."""
     world, now_ms = parts.world, parts.now_ms()
 
     def read(tx: Transaction) -> list[IncidentView]:
         keys = orders.keys_since(tx, since_ms, LISTED)
         views = [submitting.read_view(tx, world, key, now_ms, with_rows=False) for key in keys]
         names = {person.name: person.full_name for person in people.list_all(tx)}
-        return [folding.with_name(view, names.get(view.created_by, "")) for view in views if view is not None]
+        own = [view for view in views if view is not None and concerns(parts, who, view.areas)]
+        return [folding.with_name(view, names.get(view.created_by, "")) for view in own]
 
     return await parts.database.read(read)
 
 
-async def progress(parts: Parts, incident: str) -> IncidentView:
-    """An incident with one row a node. Raises Refused for one that nobody knows."""
+async def progress(parts: Parts, who: Actor, incident: str) -> IncidentView:
+    """An incident with one row for each node that is one's own. Raises Refused for one that nobody knows."""
     world, now_ms = parts.world, parts.now_ms()
 
     def read(tx: Transaction) -> IncidentView | None:
@@ -240,6 +249,6 @@ async def progress(parts: Parts, incident: str) -> IncidentView:
         return folding.with_name(view, found.person.full_name if found else "")
 
     view = await parts.database.read(read)
-    if view is None:
+    if view is None or not concerns(parts, who, view.areas):
         raise Refused(f"no incident {incident} is known here", code="unknown-incident", status=404)
-    return view
+    return msgspec.structs.replace(view, rows=tuple(row for row in view.rows if allowed(parts, who, "see", row.node)))

@@ -8,7 +8,9 @@ from cryptography import x509
 
 from controller import ca
 from controller.actions import nodes
+from controller.actions.asking import ask, ask_somewhere
 from controller.actions.views import EnrolmentView
+from controller.core.access import may_somewhere
 from controller.core.world import World
 from controller.errors import Refused
 from controller.parts import SYSTEM, Actor, Parts
@@ -75,13 +77,16 @@ def view_of(world: World, found: Enrolment) -> EnrolmentView:
     )
 
 
-async def overview(parts: Parts) -> list[EnrolmentView]:
-    """Every label, the newest first."""
+async def overview(parts: Parts, who: Actor) -> list[EnrolmentView]:
+    """Every label, the newest first; none for those who enrol nobody: a label has no area yet."""
+    if not may_somewhere(who.duties, "node.enrol"):
+        return []
     return [view_of(parts.world, found) for found in await parts.database.read(enrolments.all_of_them)]
 
 
-async def one(parts: Parts, node: str) -> EnrolmentView:
+async def one(parts: Parts, who: Actor, node: str) -> EnrolmentView:
     """One label. Raises Refused for one that nobody announced."""
+    ask_somewhere(who, "node.enrol")
     found = await parts.database.read(lambda tx: enrolments.one(tx, node))
     if found is None:
         raise Refused(f"nobody announced node {node}: run `loa node expect` with its file first", code="unknown-node", status=404)
@@ -90,6 +95,7 @@ async def one(parts: Parts, node: str) -> EnrolmentView:
 
 async def expect(parts: Parts, who: Actor, node: str, verifier: str, *, replace: bool) -> EnrolmentView:
     """A node with this label will come. `replace`: also where one is known, whose certificates end when that one comes."""
+    ask_somewhere(who, "node.enrol")
     if not node_id.is_valid(node):
         raise Refused(f"`{node}` is no node id: ten letters and digits as on the label; look for a typing error", code="node-id")
     now_ms = parts.now_ms()
@@ -107,7 +113,7 @@ async def expect(parts: Parts, who: Actor, node: str, verifier: str, *, replace:
 
     await parts.database.run(store)
     parts.live.changed("reload")
-    return await one(parts, node)
+    return await one(parts, who, node)
 
 
 async def claim(parts: Parts, asked: EnrolRequest, source: str) -> Certified:
@@ -265,6 +271,7 @@ def _dates_ms(pem: str) -> tuple[int, int]:
 
 async def revoke(parts: Parts, who: Actor, node: str, why: str) -> EnrolmentView:
     """A node counts no more: off the broker, refused at the media door and at the enrol address; it keeps its history."""
+    ask(parts, who, "node.retire", node)
     now_ms = parts.now_ms()
 
     def store(tx: Transaction) -> None:
@@ -280,4 +287,4 @@ async def revoke(parts: Parts, who: Actor, node: str, why: str) -> EnrolmentView
         await nodes.retire(parts, SYSTEM, node)
     await parts.tell_broker((node,))
     parts.live.changed("reload")
-    return await one(parts, node)
+    return await one(parts, who, node)

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from controller.actions.asking import ask_somewhere
 from controller.actions.views import MediaView
 from controller.core.peek import peek, stored
 from controller.errors import Refused
@@ -26,6 +27,7 @@ OnProgress = Callable[[str, float], None]
 
 async def add(parts: Parts, who: Actor, path: Path, title: str, on_progress: OnProgress | None = None) -> MediaView:
     """Bring one audio file into the library. Raises Refused with what is wrong with it."""
+    ask_somewhere(who, "media.add")
     if not path.is_absolute():
         raise Refused(f"{path}: give the whole path of the file", code="path")
     try:
@@ -59,8 +61,9 @@ def _store(tx: Transaction, view: MediaView, who: Actor) -> None:
     notes.note(tx, at_ms=view.created_ms, actor=who.name, via=who.via, act="media.add", what=view.sha256, detail=view.title)
 
 
-async def list_all(parts: Parts) -> list[MediaView]:
-    """The library, newest first."""
+async def list_all(parts: Parts, who: Actor) -> list[MediaView]:
+    """The library, newest first; it is one for the whole province."""
+    ask_somewhere(who, "see")
     return await parts.database.read(media.list_all)
 
 

@@ -2,6 +2,7 @@
 
 from msgspec import structs
 
+from controller.actions.asking import allowed, ask
 from controller.actions.views import NodeView
 from controller.core import fleet
 from controller.core.world import NodeKnown
@@ -18,8 +19,8 @@ SOUNDING_SINCE_MS = 7 * 3_600_000
 """No emergency sounds longer than six hours after its request."""
 
 
-async def overview(parts: Parts, area: str | None = None) -> list[NodeView]:
-    """Every node of an area (or of all), worst first, then by name."""
+async def overview(parts: Parts, who: Actor, area: str | None = None) -> list[NodeView]:
+    """Every node that is one's own, in an area or in all, worst first, then by name."""
     world, now_ms = parts.world, parts.now_ms()
 
     def read(tx: Transaction) -> list[NodeView]:
@@ -28,7 +29,7 @@ async def overview(parts: Parts, area: str | None = None) -> list[NodeView]:
         views = [
             fleet.view_of(world, state, sounding=sounding.get(state.id), refused=refused.get(state.id, 0), now_ms=now_ms)
             for state in nodes.all_states(tx).values()
-            if state.id in world.nodes
+            if state.id in world.nodes and allowed(parts, who, "see", state.id)
         ]
         wanted = views if area is None else [view for view in views if area in view.chain]
         return sorted(wanted, key=lambda view: (-view.severity, view.settlement_name, view.name, view.id))
@@ -36,9 +37,9 @@ async def overview(parts: Parts, area: str | None = None) -> list[NodeView]:
     return await parts.database.read(read)
 
 
-async def one(parts: Parts, node: str) -> NodeView:
+async def one(parts: Parts, who: Actor, node: str) -> NodeView:
     """One node. Raises Refused for one that nobody knows."""
-    for view in await overview(parts):
+    for view in await overview(parts, who):
         if view.id == node:
             return view
     raise Refused(f"node {node} is not enrolled here: see `loa node list`", code="unknown-node", status=404)
@@ -47,6 +48,7 @@ async def one(parts: Parts, node: str) -> NodeView:
 async def enrol(parts: Parts, who: Actor, node: str, name: str, settlement: str, report_key: str) -> NodeView:
     """Take in a new node, or the new name, place or report key of a known one; its placement is signed elsewhere."""
     world, now_ms = parts.world, parts.now_ms()
+    ask(parts, who, "node.enrol", settlement, *([node] if node in world.nodes else []))
     if not node_id.is_valid(node):
         raise Refused(f"`{node}` is no node id: ten letters and digits as on the label; look for a typing error", code="node-id")
     known = world.areas.get(settlement)
@@ -70,12 +72,13 @@ async def enrol(parts: Parts, who: Actor, node: str, name: str, settlement: str,
 
     world.take_node(await parts.database.run(store))
     parts.live.changed("node", node)
-    return await one(parts, node)
+    return await one(parts, who, node)
 
 
 async def retire(parts: Parts, who: Actor, node: str) -> None:
     """A node is taken down; it keeps its history. Raises Refused for one that nobody knows."""
     world, now_ms = parts.world, parts.now_ms()
+    ask(parts, who, "node.retire", node)
     known = world.nodes.get(node)
     if known is None:
         raise Refused(f"node {node} is not enrolled here: see `loa node list`", code="unknown-node", status=404)

@@ -5,6 +5,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from controller.actions.asking import ask, ask_somewhere, concerns
 from controller.actions.views import IncidentView, LinkView, OrderContext
 from controller.core import peek, progress
 from controller.core.orders import OrderStored
@@ -50,6 +51,7 @@ async def submit_all(parts: Parts, who: Actor, raws: Sequence[bytes], origin: Or
     The answer is the incident as it just became; what nodes do with it, `view` tells.
     """
     origin = origin or Origin(requested_at_ms=parts.now_ms())
+    ask_somewhere(who, "order.submit")
     world, clock = parts.world, parts.clock
     current: list[peek.Claim] = []
 
@@ -60,6 +62,7 @@ async def submit_all(parts: Parts, who: Actor, raws: Sequence[bytes], origin: Or
             current.clear()
             claim = peek.peek(raw)
             current.append(claim)
+            ask(parts, who, "order.submit", claim.area)
             key, made = _take_one(tx, world, clock, who, raw, claim, origin)
             if made and not parcels:  # the orders of one incident count as one act
                 _keep_pace(tx, parts, claim.digest)
@@ -175,7 +178,7 @@ def _stored(opened: Opened, who: Actor, origin: Origin) -> OrderStored:
     )
 
 
-async def view(parts: Parts, key: str, *, with_rows: bool = True) -> IncidentView:
+async def view(parts: Parts, who: Actor, key: str, *, with_rows: bool = True) -> IncidentView:
     """An incident as people see it. Raises Refused for one that nobody knows."""
     world, now_ms = parts.world, parts.now_ms()
 
@@ -183,7 +186,7 @@ async def view(parts: Parts, key: str, *, with_rows: bool = True) -> IncidentVie
         return read_view(tx, world, key, now_ms, with_rows=with_rows)
 
     found = await parts.database.read(read)
-    if found is None:
+    if found is None or not concerns(parts, who, found.areas):
         raise Refused(f"no incident {key} is known here", code="unknown-incident", status=404)
     return found
 
@@ -199,16 +202,17 @@ def read_view(tx: Transaction, world: World, key: str, now_ms: int, *, with_rows
     return seen if with_rows else progress.without_rows(seen)
 
 
-async def raw_of(parts: Parts, digest: str) -> bytes:
+async def raw_of(parts: Parts, who: Actor, digest: str) -> bytes:
     """The sealed bytes of a stored order, so that its signer can seal it again. Raises Refused for one that nobody knows."""
     found = await parts.database.run(lambda tx: orders.by_digest(tx, digest))
-    if found is None:
+    if found is None or not concerns(parts, who, (found.mark.area,)):
         raise Refused(f"no order {digest[:16]}… is known here", code="unknown-order", status=404)
     return found.raw
 
 
-async def context(parts: Parts, area: str) -> OrderContext:
+async def context(parts: Parts, who: Actor, area: str) -> OrderContext:
     """What a signer needs to write an order for an area. Raises Refused for one that nobody knows."""
+    ask(parts, who, "see", area)
     world, now_ms = parts.world, parts.now_ms()
     chain = world.chain_of(area)
     if not chain:

@@ -7,13 +7,14 @@ from itertools import groupby
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from controller.actions.asking import ask
 from controller.actions.plan_views import LinesView, PlanReport
 from controller.core import peek
 from controller.core.plan_history import Expected, Span, Version, expected_of, spans, stays
 from controller.core.plan_judging import Play, Presence
 from controller.core.plan_report import Asked, Library, NodeFacts, NodeResult, Summary, judge_node
 from controller.errors import Refused
-from controller.parts import Parts
+from controller.parts import Actor, Parts
 from controller.store import plan
 from controller.store.database import Transaction
 from protocol.bulletins import Programme
@@ -144,8 +145,9 @@ def day_of(text: str, now_ms: int) -> date:
     raise Refused(sentence, code="day")
 
 
-def asked_of(parts: Parts, area: str, first: str = "", last: str = "", node: str | None = None) -> Asked:
+def asked_of(parts: Parts, who: Actor, area: str, first: str = "", last: str = "", node: str | None = None) -> Asked:
     """The question, checked. Raises Refused with one sentence."""
+    ask(parts, who, "see", area, *([node] if node is not None else []))
     world, now_ms = parts.world, parts.now_ms()
     if node is not None and node not in world.nodes:
         sentence = f"không có cụm loa {node}: xem `loa node list` (no such node is enrolled here)"

@@ -7,6 +7,7 @@ from typing import Final
 
 from msgspec import Struct, structs
 
+from controller.actions.asking import ask
 from controller.actions.preview_views import NodeGroup, PlanLine, PreviewRequest, PreviewView
 from controller.core import finding_words as words
 from controller.core import node_words, preview
@@ -15,7 +16,7 @@ from controller.core.objections import objections
 from controller.core.preview import DRAFT, Draft, Laid, Site
 from controller.core.world import Standing, media_named
 from controller.errors import Refused
-from controller.parts import Parts
+from controller.parts import Actor, Parts
 from controller.store import documents, media
 from controller.store import world as stored_world
 from controller.store.database import Transaction
@@ -33,19 +34,23 @@ class _Asked(Struct, frozen=True, kw_only=True):
     now_ms: int
 
 
-async def area(parts: Parts, where: str, days: int = 7, from_ms: int | None = None, node: str | None = None) -> PreviewView:
+async def area(
+    parts: Parts, who: Actor, where: str, days: int = 7, from_ms: int | None = None, node: str | None = None
+) -> PreviewView:
     """The timetable of an area as it stands. Raises Refused for an area or node that nobody knows."""
+    ask(parts, who, "see", where)
     asked = _asked(parts, where, days, from_ms, node)
     sites, known = await _collect(parts, asked, None, node)
     return await asyncio.to_thread(_work, sites, _around(parts, asked, known), asked)
 
 
-async def draft(parts: Parts, request: PreviewRequest) -> PreviewView:
+async def draft(parts: Parts, who: Actor, request: PreviewRequest) -> PreviewView:
     """The same as if a programme were published now; findings are those that the draft has or makes.
 
     Raises Refused for an area or node that nobody knows.
     """
     programme = request.programme
+    ask(parts, who, "preview.draft", request.area or programme.subject)
     asked = _asked(parts, request.area or programme.subject, request.days, request.from_ms, request.node)
     sites, known = await _collect(parts, asked, Draft(programme), request.node)
     before, _ = await _collect(parts, asked, None, request.node)

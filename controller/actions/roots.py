@@ -6,6 +6,7 @@ from cryptography import x509
 
 from controller import ca
 from controller import roots as files
+from controller.actions.asking import ask
 from controller.actions.views import RootView
 from controller.errors import Refused
 from controller.parts import Actor, Parts
@@ -13,8 +14,9 @@ from controller.store import enrolments, notes
 from controller.store.database import Transaction
 
 
-async def overview(parts: Parts) -> list[RootView]:
+async def overview(parts: Parts, who: Actor) -> list[RootView]:
     """The roots that count, the signing one first. Raises Refused."""
+    ask(parts, who, "ca.manage")
     found = await _loaded(parts)
     now_ms = parts.now_ms()
     keyed = {files.fingerprint(each.certificate) for each in found.keyed}
@@ -41,18 +43,19 @@ def _view(tx: Transaction, root: x509.Certificate, *, signs: bool, keyed: set[st
 
 async def rotate(parts: Parts, who: Actor) -> list[RootView]:
     """The root that stands by signs from now on; nodes follow as they renew. Raises Refused."""
+    ask(parts, who, "ca.manage")
     try:
         found = await asyncio.to_thread(files.rotate, parts.config.ca_folder)
     except ca.CaError as error:
         raise Refused(str(error), code="no-root", status=409) from error
     await _note(parts, who, "ca.rotate", files.fingerprint(found.active.certificate))
     await parts.roots_changed()
-    return await overview(parts)
+    return await overview(parts, who)
 
 
 async def retire_other(parts: Parts, who: Actor) -> list[RootView]:
     """The root that no longer signs is believed no more, once no node needs it. Raises Refused."""
-    for each in await overview(parts):
+    for each in await overview(parts, who):
         if not each.signs and each.living:
             raise Refused(
                 f"{each.living} nodes still hold a certificate of {each.name}: wait until they renewed (60 days at most), "
@@ -66,7 +69,7 @@ async def retire_other(parts: Parts, who: Actor) -> list[RootView]:
         raise Refused(str(error), code="no-root", status=409) from error
     await _note(parts, who, "ca.retire", files.fingerprint(found.active.certificate))
     await parts.roots_changed()
-    return await overview(parts)
+    return await overview(parts, who)
 
 
 async def _loaded(parts: Parts) -> files.Roots:

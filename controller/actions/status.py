@@ -2,15 +2,17 @@
 
 from importlib.metadata import version
 
+from controller.actions.asking import ask_somewhere
 from controller.actions.views import StatusView
 from controller.errors import SignerAbsent
-from controller.parts import Parts
+from controller.parts import Actor, Parts
 from controller.store import nodes, outbox
 from controller.store.database import Transaction
 
 
-async def now(parts: Parts) -> StatusView:
+async def now(parts: Parts, who: Actor) -> StatusView:
     """Time, links, keys and counts."""
+    ask_somewhere(who, "see")
     root = parts.world.root_held()
 
     def read(tx: Transaction) -> tuple[int, int, int]:
@@ -39,4 +41,5 @@ async def now(parts: Parts) -> StatusView:
         outbox=waiting,
         https_port=parts.ports.https,
         broker_port=parts.ports.broker,
+        audit_trouble=parts.audit_trouble,
     )

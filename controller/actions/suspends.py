@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from controller.actions.asking import ask, ask_somewhere, concerns
 from controller.actions.orders import refuse
 from controller.actions.views import SuspendView
 from controller.core import peek
@@ -26,8 +27,10 @@ async def submit(parts: Parts, who: Actor, raw: bytes, *, published: bool = Fals
     Raises Refused with the reason that a node would give.
     """
     claim: peek.Claim | None = None
+    ask_somewhere(who, "key.suspend")
     try:
         claim = peek.peek(raw)
+        ask(parts, who, "key.suspend", claim.area)
         work = partial(_take, world=parts.world, clock=parts.clock, who=who, raw=raw, claim=claim, published=published)
         held, parcels = await parts.database.run(work, urgent=True)
     except ProtocolError as error:
@@ -40,7 +43,7 @@ async def submit(parts: Parts, who: Actor, raw: bytes, *, published: bool = Fals
         parts.wake.set()
         parts.offers.set()
         parts.live.changed("reload")
-    return next(view for view in await list_all(parts, over=True) if view.digest == claim.digest)
+    return next(view for view in await list_all(parts, who, over=True) if view.digest == claim.digest)
 
 
 def _take(
@@ -93,14 +96,14 @@ def _store(tx: Transaction, held: SuspendHeld, opened: Opened, who: Actor, now_m
     notes.note(tx, at_ms=now_ms, actor=who.name, via=who.via, act=act, what=what.area, detail=detail)
 
 
-async def list_all(parts: Parts, *, over: bool = False) -> list[SuspendView]:
-    """Every suspension and lift that still means something (`over`: the others too), newest first."""
+async def list_all(parts: Parts, who: Actor, *, over: bool = False) -> list[SuspendView]:
+    """Every suspension and lift that still means something (`over`: the others too), newest first; of one's own areas."""
     world, now_ms = parts.world, parts.now_ms()
     states = await parts.database.read(nodes.all_states)
     views = []
     for held in world.suspends.values():
         what = held.what
-        if not over and now_ms >= what.forgotten_ms:
+        if not concerns(parts, who, (what.area,)) or (not over and now_ms >= what.forgotten_ms):
             continue
         inside = world.nodes_in(what.area)
         trust = world.trust.standing_in(world.chain_of(what.area))

@@ -7,6 +7,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from controller.core.access import Duty
+
 OrderKind = Literal["order", "exercise"]
 Op = Literal["START", "STOP", "LIFT"]
 NodeState = Literal["none", "sent", "received", "refused", "sounding", "ended", "stopped"]
@@ -290,14 +292,15 @@ class MediaView(Struct, frozen=True, kw_only=True):
 
 
 class PersonView(Struct, frozen=True, kw_only=True):
-    """Someone who may sign in to the page."""
+    """Someone who may sign in to the page. `second_factor`: whether a telephone's codes are set up."""
 
     name: str
     full_name: str
-    role: Literal["officer", "operator"]
     must_change: bool
     lang: str
     disabled: bool = False
+    duties: tuple[Duty, ...] = ()
+    second_factor: bool = False
 
 
 class NewPerson(Struct, frozen=True, kw_only=True):
@@ -307,6 +310,10 @@ class NewPerson(Struct, frozen=True, kw_only=True):
     first_password: str
 
 
+Stage = Literal["password", "set-up", "code", "open"]
+"""How far a session is: first password to be changed, second factor to be set up, its code to be given, or open."""
+
+
 class Session(Struct, frozen=True, kw_only=True):
     """A signed-in browser: `token` goes into the cookie, `csrf` into every form."""
 
@@ -314,6 +321,21 @@ class Session(Struct, frozen=True, kw_only=True):
     csrf: str
     person: PersonView
     expires_ms: int
+    stage: Stage = "open"
+    factor_ms: int | None = None
+
+
+class SessionView(Struct, frozen=True, kw_only=True):
+    """One of somebody's sessions, to be looked at and ended. `id` opens nothing."""
+
+    id: str
+    created_ms: int
+    seen_ms: int
+    expires_ms: int
+    source: str
+    agent: str
+    open: bool
+    current: bool
 
 
 class PlayView(Struct, frozen=True, kw_only=True):
@@ -363,6 +385,7 @@ class AuditView(Struct, frozen=True, kw_only=True):
     act: str
     object: str
     detail: str
+    hash: str = ""
 
 
 class StatusView(Struct, frozen=True, kw_only=True):
@@ -382,3 +405,4 @@ class StatusView(Struct, frozen=True, kw_only=True):
     outbox: int
     https_port: int
     broker_port: int
+    audit_trouble: str = ""

@@ -7,12 +7,14 @@ from typing import Annotated
 import typer
 
 from controller.cli import (
+    auditing,
     authority,
     boards,
     emergency,
     exporting,
     library,
     networks,
+    persons,
     places,
     programmes,
     records,
@@ -48,12 +50,13 @@ app.add_typer(programmes.app, name="programme")
 app.add_typer(stations.app, name="station")
 app.add_typer(networks.app, name="network")
 app.add_typer(emergency.app, name="emergency")
-app.add_typer(records.people, name="people")
+app.add_typer(persons.app, name="person")
+app.add_typer(persons.app, name="people", hidden=True)  # its former name
 app.add_typer(timekeeping.app, name="timekeeper")
 app.command("plays", epilog="loa plays --node 4QX0Y7K2M8 --hours 48")(records.plays)
 app.add_typer(report.app, name="report")
 app.command("refusals", epilog="loa refusals")(records.refusals)
-app.command("audit", epilog="loa audit --limit 20")(records.audit)
+app.add_typer(auditing.app, name="audit")
 
 
 @app.callback()

@@ -173,3 +173,5 @@ def status(*, as_json: JsonOption = False, state: StateOption = DEFAULT_STATE) -
             ("page", f"port {view.https_port}"),
         ]
     )
+    if view.audit_trouble:
+        warn(f"The audit log does not hold ({view.audit_trouble}): run `loa audit verify`, keep the database, report it.")

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from alembic import command
 from alembic.config import Config
@@ -107,18 +107,34 @@ def url_of(file: Path) -> str:
     return f"sqlite:///{file}"
 
 
+class Scribes(Protocol):
+    """Whatever signs the audit log's rows; told how each transaction ended."""
+
+    def settle(self, *, committed: bool) -> None:
+        """The transaction has ended."""
+
+
 class _Lane:
     """A connection in a thread of its own; one transaction at a time."""
 
     def __init__(self, engine: Engine, name: str) -> None:
         self._engine = engine
+        self.scribe: Scribes | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
         self._turn = Turnstile()
 
     def now(self, work: Callable[[Transaction], T]) -> T:
         """One transaction, at once and in this thread."""
-        with self._engine.begin() as connection:
-            return work(connection)
+        committed = False
+        try:
+            with self._engine.begin() as connection:
+                connection.info["scribe"] = self.scribe
+                done = work(connection)
+            committed = True
+        finally:
+            if self.scribe is not None:
+                self.scribe.settle(committed=committed)
+        return done
 
     async def run(self, work: Callable[[Transaction], T], *, urgent: bool) -> T:
         """One transaction in the lane's thread."""
@@ -139,9 +155,17 @@ class Database:
         self._writing = _Lane(open_engine(url), "store")
         self._reading = _Lane(open_engine(url, reading=True), "store-read")
 
+    def sign_with(self, scribe: Scribes) -> None:
+        """From now on rows of the audit log are signed by this."""
+        self._writing.scribe = scribe
+
     def run_now(self, work: Callable[[Transaction], T]) -> T:
         """One transaction, at once and in this thread: for what happens before there is a loop."""
         return self._writing.now(work)
+
+    def look_now(self, work: Callable[[Transaction], T]) -> T:
+        """Look at what is committed, at once and in this thread."""
+        return self._reading.now(work)
 
     async def run(self, work: Callable[[Transaction], T], *, urgent: bool = False) -> T:
         """One transaction; it is committed when this returns."""

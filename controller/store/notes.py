@@ -5,6 +5,8 @@ from typing import Final
 from sqlalchemy import func, insert, select, update
 
 from controller.actions.views import AuditView, RefusalView
+from controller.core.audit_chain import Row
+from controller.store import chain
 from controller.store.database import Transaction
 from controller.store.schema import audit, refusals
 
@@ -12,8 +14,8 @@ COUNTED_BY_NODE: Final = "(counted by the node)"
 
 
 def note(tx: Transaction, *, at_ms: int, actor: str, via: str, act: str, what: str, detail: str = "") -> None:
-    """One line of audit, in the transaction of the act itself."""
-    tx.execute(insert(audit).values(at_ms=at_ms, actor=actor, via=via, act=act, object=what, detail=detail))
+    """One line of audit, in the transaction of the act itself, chained to the line before."""
+    chain.append(tx, Row(id=0, at_ms=at_ms, actor=actor, via=via, act=act, object=what, detail=detail, hash=""))
 
 
 def count_refusal(tx: Transaction, *, node: str, reason: str, topic: str, digest: str, at_ms: int) -> None:
@@ -67,6 +69,15 @@ def list_refusals(tx: Transaction, node: str | None, limit: int) -> list[Refusal
 def list_audit(tx: Transaction, limit: int) -> list[AuditView]:
     """What people did, newest first."""
     return [
-        AuditView(id=row.id, at_ms=row.at_ms, actor=row.actor, via=row.via, act=row.act, object=row.object, detail=row.detail)
+        AuditView(
+            id=row.id,
+            at_ms=row.at_ms,
+            actor=row.actor,
+            via=row.via,
+            act=row.act,
+            object=row.object,
+            detail=row.detail,
+            hash=row.hash,
+        )
         for row in tx.execute(select(audit).order_by(audit.c.id.desc()).limit(limit))
     ]

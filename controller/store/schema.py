@@ -235,13 +235,25 @@ users = Table(
     Column("name", Text, primary_key=True),
     _text("full_name"),
     _text("password_hash"),
-    _text("role"),
     Column("must_change", Boolean, nullable=False),
     _text("lang", "vi"),
     Column("disabled", Boolean, nullable=False, server_default="0"),
     _number("created_ms"),
     _number("failures", "0"),
     _number("blocked_until_ms", "0"),
+    _text("factor", ""),
+    _at("factor_since_ms"),
+    _number("factor_step", "0"),
+    _number("factor_failures", "0"),
+    _number("factor_blocked_until_ms", "0"),
+)
+
+duties = Table(
+    "duties",
+    metadata,
+    Column("name", Text, ForeignKey("users.name"), primary_key=True),
+    Column("role", Text, primary_key=True),
+    Column("area", Text, primary_key=True),
 )
 
 sessions = Table(
@@ -252,6 +264,10 @@ sessions = Table(
     _text("csrf"),
     _number("created_ms"),
     _number("expires_ms"),
+    _number("seen_ms", "0"),
+    _at("factor_ms"),
+    _text("source", ""),
+    _text("agent", ""),
 )
 
 fetch_nonces = Table(
@@ -274,6 +290,18 @@ audit = Table(
     _text("act"),
     _text("object"),
     _text("detail", ""),
+    _text("hash", ""),
+    _text("seal", ""),
+)
+
+audit_heads = Table(
+    "audit_heads",
+    metadata,
+    Column("id", BigInteger, primary_key=True),
+    Column("at_ms", BigInteger, primary_key=True),
+    _text("hash"),
+    _text("public"),
+    _text("signature"),
 )
 
 enrolments = Table(

@@ -10,6 +10,7 @@ from litestar.types import ControllerRouterHandler
 
 from controller.actions import preview
 from controller.actions.preview_views import PreviewRequest, PreviewView
+from controller.web.api import who_of
 from controller.web.visitor import parts_of
 
 Asked = Request[None, None, State]
@@ -28,14 +29,14 @@ async def get_preview(
     node: FromQuery[str | None] = None,
 ) -> Response[bytes]:
     """What will sound in an area."""
-    return _json(await preview.area(parts_of(request), area, days, from_ms, node))
+    return _json(await preview.area(parts_of(request), who_of(request), area, days, from_ms, node))
 
 
 @post("/v1/preview")
 async def post_preview(request: Asked) -> Response[bytes]:
     """The same as if a draft were published."""
     asked = msgspec.json.decode(await request.body(), type=PreviewRequest)
-    return _json(await preview.draft(parts_of(request), asked))
+    return _json(await preview.draft(parts_of(request), who_of(request), asked))
 
 
 routes: Final[list[ControllerRouterHandler]] = [get_preview, post_preview]

@@ -12,6 +12,7 @@ from litestar.types import ControllerRouterHandler
 
 from controller.actions import plan_reports
 from controller.parts import Parts
+from controller.web.api import who_of
 
 Asked = Request[None, None, State]
 Limit = Annotated[int, Parameter(ge=1, le=10_000)]
@@ -28,7 +29,7 @@ async def get_plan_report(
 ) -> Response[bytes]:
     """Totals, and the worst of what went wrong. Days are written dd/mm/yyyy; none is today."""
     parts = _parts(request)
-    asked = plan_reports.asked_of(parts, area, first, last, node)
+    asked = plan_reports.asked_of(parts, who_of(request), area, first, last, node)
     found = await plan_reports.report(parts, asked, node=node, limit=limit)
     return Response(content=msgspec.json.encode(found), media_type="application/json", status_code=200)
 
@@ -45,7 +46,7 @@ async def get_plan_lines(
 ) -> Stream:
     """JSON lines, one a node (with every=1 all its planned bulletins and what became of them), at the end the report."""
     parts = _parts(request)
-    asked = plan_reports.asked_of(parts, area, first, last, node)
+    asked = plan_reports.asked_of(parts, who_of(request), area, first, last, node)
 
     async def tell() -> AsyncIterator[bytes]:
         async for each in plan_reports.lines(parts, asked, node=node, limit=limit, every=bool(every)):

@@ -1,14 +1,15 @@
 """What moves while an officer looks: nodes, the rows of an incident, the STOP bar. Drawn alike for page and stream."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from controller.actions import emergencies, nodes, status
 from controller.actions.views import IncidentView, NodeView
-from controller.parts import Parts
+from controller.parts import Actor, Parts
 from controller.web.render import Part, drawn
 from controller.web.shown import plain
 from controller.web.texts import Tongue, say
+from controller.web.visitor import Visitor
 
 SHOWN_NODES: Final = 200
 ACTIVE: Final = frozenset({"waiting", "sounding"})
@@ -19,9 +20,9 @@ RECENT_MS: Final = 7 * 3_600_000
 STATES: Final = ("none", "sent", "received", "sounding", "ended", "stopped", "refused")
 
 
-async def active(parts: Parts) -> list[IncidentView]:
-    """Incidents that sound or may still begin to, newest first."""
-    found = await emergencies.incidents(parts, parts.now_ms() - RECENT_MS)
+async def active(parts: Parts, who: Actor) -> list[IncidentView]:
+    """Incidents of one's own that sound or may still begin to, newest first."""
+    found = await emergencies.incidents(parts, who, parts.now_ms() - RECENT_MS)
     return [incident for incident in found if incident.state in ACTIVE and not of_area(incident)]
 
 
@@ -30,16 +31,24 @@ def of_area(incident: IncidentView) -> bool:
     return AREA_KEY in incident.incident
 
 
-def active_parts(incidents: Iterable[IncidentView], tongue: Tongue, token: str) -> list[Part]:
-    """The STOP bar: one piece an incident."""
-    return [Part(f"active-{one.incident}", drawn("part_active.html", tongue, incident=one, token=token)) for one in incidents]
+async def active_parts(parts: Parts, visitor: Visitor) -> list[Part]:
+    """The STOP bar: one piece an incident, for who may stop."""
+    if not visitor.may_stop:
+        return []
+    return [
+        Part(f"active-{one.incident}", drawn("part_active.html", visitor.tongue, incident=one, token=visitor.token))
+        for one in await active(parts, visitor.actor)
+    ]
 
 
-async def troubles(parts: Parts, tongue: Tongue) -> list[str]:
-    """What is wrong with the controller itself, in words."""
-    now = await status.now(parts)
-    found = [] if now.broker_connected else [say("trouble.broker", tongue)]
-    return [*found, say("trouble.signer", tongue)] if now.signer_trouble else found
+async def troubles(parts: Parts, visitor: Visitor) -> list[str]:
+    """What is wrong with the controller itself, in words; nothing for who has no duty at all."""
+    if not visitor.may("see"):
+        return []
+    now = await status.now(parts, visitor.actor)
+    found = [] if now.broker_connected else [say("trouble.broker", visitor.tongue)]
+    found += [say("trouble.signer", visitor.tongue)] if now.signer_trouble else []
+    return [*found, say("trouble.audit", visitor.tongue)] if now.audit_trouble and visitor.may("people.see") else found
 
 
 def matching(found: Sequence[NodeView], q: str) -> list[NodeView]:
@@ -48,9 +57,9 @@ def matching(found: Sequence[NodeView], q: str) -> list[NodeView]:
     return [one for one in found if words in plain(f"{one.name} {one.settlement_name} {one.commune_name} {one.id}")]
 
 
-async def node_parts(parts: Parts, q: str, tongue: Tongue) -> tuple[list[Part], list[Part], int]:
+async def node_parts(parts: Parts, who: Actor, q: str, tongue: Tongue) -> tuple[list[Part], list[Part], int]:
     """The summary line, the cards (worst first, at most 200), and how many nodes there are."""
-    everyone = [one for one in await nodes.overview(parts) if not one.retired]
+    everyone = [one for one in await nodes.overview(parts, who) if not one.retired]
     chosen = matching(everyone, q) if q else everyone
     cards = [Part(f"node-{one.id}", drawn("part_node.html", tongue, node=one)) for one in chosen[:SHOWN_NODES]]
     line = drawn(
@@ -65,8 +74,9 @@ async def node_parts(parts: Parts, q: str, tongue: Tongue) -> tuple[list[Part], 
     return [Part("summary-line", line)], cards, len(everyone)
 
 
-def incident_parts(incident: IncidentView, tongue: Tongue, token: str) -> dict[str, list[Part]]:
+def incident_parts(incident: IncidentView, visitor: Visitor) -> dict[str, list[Part]]:
     """The live regions of an incident's page: how many nodes are how far, what can be done, one row a node."""
+    tongue = visitor.tongue
     steps = [(state, sum(row.state == state for row in incident.rows)) for state in STATES]
     always = {"sent", "received", "sounding", "ended"}
     return {
@@ -78,6 +88,11 @@ def incident_parts(incident: IncidentView, tongue: Tongue, token: str) -> dict[s
                 ),
             )
         ],
-        "acts": [Part("acts-now", drawn("part_acts.html", tongue, incident=incident, token=token))],
+        "acts": [
+            Part(
+                "acts-now",
+                drawn("part_acts.html", tongue, incident=incident, token=visitor.token, may=visitor.may("emergency.lift")),
+            )
+        ],
         "rows": [Part(f"row-{row.node}", drawn("part_row.html", tongue, row=row)) for row in incident.rows],
     }

@@ -1,5 +1,6 @@
 """An emergency or an exercise, in three deliberate steps: where, what is said, read back and confirm."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from litestar import Request, Response, get, post
@@ -18,7 +19,7 @@ from controller.web.places import Place, spoken
 from controller.web.render import go
 from controller.web.shown import plain
 from controller.web.texts import say
-from controller.web.visitor import Asked, parts_of, visitor_of
+from controller.web.visitor import Asked, caller_of, parts_of, visitor_of
 from controller.web.written import Written
 
 HELD_MS: Final = 1_900
@@ -32,8 +33,8 @@ class SecondOfficerWrong(Exception):
 @get("/emergency")
 async def choose(request: Request[None, None, State], q: FromQuery[str] = "") -> Response[str]:
     """Where."""
-    parts = parts_of(request)
-    found = await places.search(parts, q) if q.strip() else await places.offered(parts)
+    parts, who = parts_of(request), visitor_of(request).actor
+    found = await places.search(parts, who, q) if q.strip() else await places.offered(parts, who)
     return await page(request, "choose.html", q=q, places=found, onward="/emergency/write")
 
 
@@ -72,7 +73,7 @@ async def write(request: Request[None, None, State]) -> Response[str] | Redirect
 
 
 async def _place(request: Asked, area: str) -> Place:
-    place = await places.find(parts_of(request), area)
+    place = await places.find(parts_of(request), visitor_of(request).actor, area)
     if place is None:
         raise Refused(say("wrong.area", visitor_of(request).tongue), code="no-area", status=404)
     return place
@@ -88,7 +89,7 @@ async def _form(request: Asked, form: Written, problems: list[str], place: Place
         problems=problems,
         risks=hazards.RISKS,
         hazards=hazards.HAZARDS,
-        clips=await media.list_all(parts_of(request)),
+        clips=await media.list_all(parts_of(request), visitor_of(request).actor),
         more_langs=written.LANGS[1:],
         more_open=any(form.texts[lang] or form.clips[lang] for lang in written.LANGS[1:]),
     )
@@ -103,7 +104,7 @@ async def review(request: Request[None, None, State], draft_id: FromPath[str]) -
 
 async def _review(request: Asked, draft: Draft, problem: str = "", second_name: str = "") -> Response[str]:
     asked = draft.request
-    titles = {one.sha256: one.title for one in await media.list_all(parts_of(request))}
+    titles = {one.sha256: one.title for one in await media.list_all(parts_of(request), visitor_of(request).actor)}
     clips = {lang: titles.get(sha256, sha256[:8]) for lang, sha256 in zip(asked.clip_langs, asked.clips, strict=True)}
     says = [
         {"lang": said.lang, "text": said.text, "clip": clips.get(said.lang, ""), "known": said.lang in written.LANGS}
@@ -135,7 +136,7 @@ async def confirm(request: Request[None, None, State], draft_id: FromPath[str]) 
         if plain(str(form.get("typed", ""))) != plain(where):
             return await _review(request, draft, say("re.not_held", visitor.tongue, name=where), second_name)
     try:
-        second = await _second(request, second_name, str(form.get("second-password", ""))) if draft.needs_second_person else None
+        second = await _second(request, second_name, form) if draft.needs_second_person else None
         incident = await emergencies.confirm(parts, visitor.actor, draft_id, second)
     except SecondOfficerWrong as error:
         return await _review(request, draft, str(error), second_name)
@@ -149,13 +150,13 @@ def _held(told_ms: str) -> bool:
     return told_ms.isascii() and told_ms.isdigit() and int(told_ms[:9]) >= HELD_MS
 
 
-async def _second(request: Asked, name: str, password: str) -> Actor:
-    """Another officer, by their own password; the session that this opens is closed at once. Raises SecondOfficerWrong."""
+async def _second(request: Asked, name: str, form: Mapping[str, object]) -> Actor:
+    """Another officer, by their own password and code. Raises SecondOfficerWrong."""
     visitor, parts = visitor_of(request), parts_of(request)
     if name == visitor.actor.name:
         raise SecondOfficerWrong(say("re.second_same", visitor.tongue))
-    session = await people.login(parts, name, password)
-    if session is None:
+    password, code = (str(form.get(field, "")) for field in ("second-password", "second-code"))
+    actor = await people.vouch(parts, name, password, code, caller_of(request))
+    if actor is None:
         raise SecondOfficerWrong(say("re.second_wrong", visitor.tongue))
-    await people.logout(parts, session.token)
-    return people.actor_of(session)
+    return actor

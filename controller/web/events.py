@@ -11,9 +11,9 @@ from litestar.datastructures import State
 from litestar.params import FromQuery
 from litestar.response import ServerSentEvent
 from litestar.response.sse import ServerSentEventMessage
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from controller.actions import emergencies, people
+from controller.actions import emergencies, sessions
 from controller.live import Change
 from controller.parts import Parts
 from controller.web import board
@@ -54,12 +54,12 @@ class Sent(Struct):
 
 async def regions_of(parts: Parts, watched: Watched) -> dict[str, list[Part]]:
     """Every live region of the page that a browser shows, drawn now."""
-    tongue, token = watched.visitor.tongue, watched.visitor.token
-    found = {"active": board.active_parts(await board.active(parts), tongue, token)}
+    visitor = watched.visitor
+    found = {"active": await board.active_parts(parts, visitor)}
     if watched.incident:
-        found |= board.incident_parts(await emergencies.progress(parts, watched.incident), tongue, token)
+        found |= board.incident_parts(await emergencies.progress(parts, visitor.actor, watched.incident), visitor)
     if watched.nodes:
-        found["summary"], found["nodes"], _ = await board.node_parts(parts, watched.q, tongue)
+        found["summary"], found["nodes"], _ = await board.node_parts(parts, visitor.actor, watched.q, visitor.tongue)
     return found
 
 
@@ -69,9 +69,11 @@ async def stream(parts: Parts, watched: Watched) -> AsyncIterator[ServerSentEven
     session = watched.visitor.session
     async with parts.live.listen() as changes:
         while True:
-            if session is None or await people.session(parts, session.token) is None:
+            session = None if session is None else await sessions.session(parts, session.token)
+            if session is None or session.stage != "open":
                 yield ServerSentEventMessage(event="ended", data="login")
                 return
+            watched = structs.replace(watched, visitor=structs.replace(watched.visitor, session=session))
             news = sent.news(await regions_of(parts, watched))
             yield ServerSentEventMessage(
                 event="regions", data=msgspec.json.encode({"now": parts.now_ms(), "regions": news}), retry=2_000

@@ -12,15 +12,15 @@ async def page(
 ) -> Response[str]:
     """Draw a page. `mode` is `live` or `exercise` when all of the page is about one, `events` the stream that keeps it fresh."""
     visitor, parts = visitor_of(request), parts_of(request)
-    inside = visitor.session is not None and not visitor.must_change
-    bar = board.active_parts(await board.active(parts), visitor.tongue, visitor.token) if inside else []
+    inside = visitor.inside
+    bar = await board.active_parts(parts, visitor) if inside else []
     return html(
         request,
         template,
         status=status,
         now_ms=parts.now_ms(),
         active=bar,
-        troubles=await board.troubles(parts, visitor.tongue) if inside else [],
+        troubles=await board.troubles(parts, visitor) if inside else [],
         events=events if inside else "",
         mode=mode,
         may_start=visitor.may_start,
@@ -31,7 +31,7 @@ async def page(
 def wrong(request: Asked, sentence: str, status: int, onward: str = "/") -> Response[str]:
     """A page that says why something was not done. Exception handlers cannot wait, so its STOP bar comes by the event stream."""
     visitor = visitor_of(request)
-    inside = visitor.session is not None and not visitor.must_change
+    inside = visitor.inside
     return html(
         request,
         "wrong.html",

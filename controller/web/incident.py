@@ -22,7 +22,7 @@ LISTED_MS: Final = 90 * 86_400_000
 async def incidents(request: Request[None, None, State]) -> Response[str]:
     """The last 90 days, newest first."""
     parts = parts_of(request)
-    found = await emergencies.incidents(parts, parts.now_ms() - LISTED_MS)
+    found = await emergencies.incidents(parts, visitor_of(request).actor, parts.now_ms() - LISTED_MS)
     return await page(request, "incidents.html", incidents=found, of_area=board.of_area)
 
 
@@ -30,8 +30,8 @@ async def incidents(request: Request[None, None, State]) -> Response[str]:
 async def incident(request: Request[None, None, State], incident_id: FromPath[str]) -> Response[str]:
     """One incident, live."""
     visitor = visitor_of(request)
-    found = await emergencies.progress(parts_of(request), incident_id)
-    regions = board.incident_parts(found, visitor.tongue, visitor.token)
+    found = await emergencies.progress(parts_of(request), visitor.actor, incident_id)
+    regions = board.incident_parts(found, visitor)
     return await page(
         request,
         "incident.html",
@@ -58,7 +58,7 @@ async def stop_incident(request: Request[None, None, State], incident_id: FromPa
 async def lift_incident(request: Request[None, None, State], incident_id: FromPath[str]) -> Redirect:
     """Let sound through again where this incident was stopped (or the area, when the STOP was of a whole area)."""
     parts, actor = parts_of(request), visitor_of(request).actor
-    stopped = await emergencies.progress(parts, incident_id)
+    stopped = await emergencies.progress(parts, actor, incident_id)
     whole_area = board.of_area(stopped)
     lifted = await emergencies.lift(parts, actor, None if whole_area else incident_id, stopped.areas if whole_area else ())
     return go(f"/incident/{lifted.incident}")
@@ -67,9 +67,9 @@ async def lift_incident(request: Request[None, None, State], incident_id: FromPa
 @get("/stop")
 async def stop_form(request: Request[None, None, State], q: FromQuery[str] = "", area: FromQuery[str] = "") -> Response[str]:
     """STOP of a whole area: choose it, then one press."""
-    parts = parts_of(request)
-    chosen = await places.find(parts, area) if area else None
-    found = [] if chosen else await places.search(parts, q) if q.strip() else await places.offered(parts)
+    parts, who = parts_of(request), visitor_of(request).actor
+    chosen = await places.find(parts, who, area) if area else None
+    found = [] if chosen else await places.search(parts, who, q) if q.strip() else await places.offered(parts, who)
     return await page(request, "stop.html", q=q, chosen=chosen, places=found, onward="/stop")
 
 
@@ -78,7 +78,7 @@ async def stop_area(request: Request[None, None, State]) -> Redirect:
     """STOP everything in an area, or lift that."""
     form = await request.form()
     parts, visitor = parts_of(request), visitor_of(request)
-    place = await places.find(parts, str(form.get("area", "")))
+    place = await places.find(parts, visitor.actor, str(form.get("area", "")))
     if place is None:
         raise Refused(say("wrong.area", visitor.tongue), code="no-area", status=404)
     reason = written.tidy(form.get("reason", ""))[:300]

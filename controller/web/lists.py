@@ -10,10 +10,10 @@ from litestar.datastructures import State
 from litestar.params import FromQuery
 from msgspec import Struct
 
-from controller.actions import areas, documents, enrolments, nodes, plays, refusals
+from controller.actions import documents, enrolments, nodes, plays, refusals
 from controller.actions.views import DocumentView, PlayView, RefusalView
 from controller.errors import Refused
-from controller.parts import Parts
+from controller.parts import Actor, Parts
 from controller.web import board, shown
 from controller.web.frame import page
 from controller.web.render import joined
@@ -65,7 +65,9 @@ class ProgrammeLines(Struct, frozen=True, kw_only=True):
 async def home(request: Request[None, None, State], q: FromQuery[str] = "") -> Response[str]:
     """Every node, worst first."""
     query = " ".join(q.split())[:80]
-    summary, cards, total = await board.node_parts(parts_of(request), query, visitor_of(request).tongue)
+    summary, cards, total = await board.node_parts(
+        parts_of(request), visitor_of(request).actor, query, visitor_of(request).tongue
+    )
     return await page(
         request,
         "home.html",
@@ -74,7 +76,11 @@ async def home(request: Request[None, None, State], q: FromQuery[str] = "") -> R
         summary=joined(summary),
         cards=cards,
         many=total > 6,  # noqa: PLR2004  one screen
-        waiting=[each for each in await enrolments.overview(parts_of(request)) if each.twice or each.state == "pending"],
+        waiting=[
+            each
+            for each in await enrolments.overview(parts_of(request), visitor_of(request).actor)
+            if each.twice or each.state == "pending"
+        ],
     )
 
 
@@ -86,9 +92,9 @@ async def plays_of_day(request: Request[None, None, State], day: FromQuery[str] 
         when, first_ms, end_ms = shown.day_bounds(day, parts.now_ms())
     except ValueError as error:
         raise Refused(say("wrong.day", visitor.tongue), code="day", status=400) from error
-    titles = await _titles(parts)
-    names = {one.id: one.name for one in await nodes.overview(parts)}
-    found = await plays.list_all(parts, since_ms=first_ms, until_ms=end_ms, limit=PLAYS_A_PAGE)
+    titles = await _titles(parts, visitor.actor)
+    names = {one.id: one.name for one in await nodes.overview(parts, visitor.actor)}
+    found = await plays.list_all(parts, visitor.actor, since_ms=first_ms, until_ms=end_ms, limit=PLAYS_A_PAGE)
     return await page(
         request,
         "plays.html",
@@ -106,10 +112,10 @@ async def plays_of_day(request: Request[None, None, State], day: FromQuery[str] 
 @get("/refusals")
 async def refused(request: Request[None, None, State]) -> Response[str]:
     """Orders and documents that somebody sent and a node or the controller did not obey."""
-    parts, tongue = parts_of(request), visitor_of(request).tongue
-    names = {one.id: one.name for one in await nodes.overview(parts)}
+    parts, tongue, who = parts_of(request), visitor_of(request).tongue, visitor_of(request).actor
+    names = {one.id: one.name for one in await nodes.overview(parts, who)}
     names["controller"] = say("refusals.controller", tongue)
-    lines = [RefusalLine(view=one, by=names.get(one.node, one.node)) for one in await refusals.list_all(parts)]
+    lines = [RefusalLine(view=one, by=names.get(one.node, one.node)) for one in await refusals.list_all(parts, who)]
     return await page(request, "refusals.html", refusals=sorted(lines, key=lambda line: -line.view.last_ms))
 
 
@@ -117,19 +123,19 @@ async def refused(request: Request[None, None, State]) -> Response[str]:
 async def programmes(request: Request[None, None, State]) -> Response[str]:
     """Programmes in force, read only."""
     parts, tongue = parts_of(request), visitor_of(request).tongue
-    names = {area.id: area.name for area in await areas.tree(parts)}
+    names = {area.id: area.name for area in parts.world.areas.values()}
     found = [
         ProgrammeLines(
             view=view, where=names.get(view.subject, view.subject), lines=_lines(programme, view.digest, parts, tongue)
         )
-        for view, programme in await _programmes(parts)
+        for view, programme in await _programmes(parts, visitor_of(request).actor)
     ]
     return await page(request, "programmes.html", programmes=found)
 
 
-async def _programmes(parts: Parts) -> list[tuple[DocumentView, Programme]]:
-    views = [view for view in await documents.list_all(parts, in_force=True) if view.kind == "programme"]
-    return [(view, _opened(await documents.raw(parts, view.digest))) for view in views]
+async def _programmes(parts: Parts, who: Actor) -> list[tuple[DocumentView, Programme]]:
+    views = [view for view in await documents.list_all(parts, who, in_force=True) if view.kind == "programme"]
+    return [(view, _opened(await documents.raw(parts, who, view.digest))) for view in views]
 
 
 def _opened(raw: bytes) -> Programme:
@@ -137,8 +143,10 @@ def _opened(raw: bytes) -> Programme:
     return _PROGRAMME.decode(base64.b64decode(str(_PAYLOAD.decode(raw)["payload"])))
 
 
-async def _titles(parts: Parts) -> dict[tuple[str, str], str]:
-    return {(view.digest, item.id): item.title for view, programme in await _programmes(parts) for item in programme.body.items}
+async def _titles(parts: Parts, who: Actor) -> dict[tuple[str, str], str]:
+    return {
+        (view.digest, item.id): item.title for view, programme in await _programmes(parts, who) for item in programme.body.items
+    }
 
 
 def _lines(programme: Programme, digest: str, parts: Parts, tongue: Tongue) -> tuple[ItemLine, ...]:

@@ -1,13 +1,14 @@
 """Coming in and going out: login with its back-off, the first password, the language."""
 
 from typing import Final
+from urllib.parse import quote
 
 from litestar import Request, Response, get, post
 from litestar.datastructures import State
 from litestar.params import FromQuery
 from litestar.response import Redirect
 
-from controller.actions import people
+from controller.actions import devices, people, sessions
 from controller.actions.views import Session
 from controller.errors import Refused
 from controller.web.frame import page
@@ -17,6 +18,8 @@ from controller.web.visitor import (
     SESSION_COOKIE,
     VISIT_COOKIE,
     Asked,
+    caller_of,
+    device_cookie,
     dropped_cookie,
     parts_of,
     sealed_cookie,
@@ -27,17 +30,27 @@ from controller.web.visitor import (
 LEAST_LETTERS: Final = 10
 
 
-def _with_session(answer: Redirect, session: Session) -> Redirect:
+STAGES: Final = {"password": "/password", "set-up": "/second-factor", "code": "/second-factor"}
+"""Where a session goes on that is not open yet."""
+
+
+def with_session(request: Asked, onward: str, session: Session) -> Redirect:
+    """Send a browser on with its new session; one that was let in for good is marked as known."""
+    stage = STAGES.get(session.stage)
+    answer = go(f"{stage}?next_path={quote(onward, safe='')}" if stage and onward != "/" else stage or onward)
     answer.set_cookie(sealed_cookie(SESSION_COOKIE, session.token))
     answer.set_cookie(dropped_cookie(VISIT_COOKIE))
+    if session.stage == "open":
+        answer.set_cookie(device_cookie(devices.mark(parts_of(request), session.person.name)))
     return answer
 
 
 @get("/login")
 async def login_form(request: Request[None, None, State], next_path: FromQuery[str] = "/") -> Response[str] | Redirect:
     """The login form; who is in already goes on."""
-    if visitor_of(request).session is not None:
-        return go(local(next_path))
+    session = visitor_of(request).session
+    if session is not None:
+        return go(STAGES.get(session.stage, local(next_path)))
     return await page(request, "login.html", problem="", name="", next=local(next_path))
 
 
@@ -48,12 +61,12 @@ async def login(request: Request[None, None, State]) -> Response[str] | Redirect
     name, onward = str(form.get("name", "")).strip(), local(str(form.get("next", "/")))
     tongue = visitor_of(request).tongue
     try:
-        session = await people.login(parts_of(request), name, str(form.get("password", "")))
+        session = await people.login(parts_of(request), name, str(form.get("password", "")), caller_of(request))
     except Refused as error:
         return await _again(request, sentence_of(error, request), name, onward, error.status)
     if session is None:
         return await _again(request, say("login.wrong", tongue), name, onward, 401)
-    return _with_session(go("/password" if session.person.must_change else onward), session)
+    return with_session(request, onward, session)
 
 
 async def _again(request: Asked, problem: str, name: str, onward: str, status: int) -> Response[str]:
@@ -74,7 +87,7 @@ async def logout(request: Request[None, None, State]) -> Redirect:
     """End this session."""
     session = visitor_of(request).session
     if session is not None:
-        await people.logout(parts_of(request), session.token)
+        await sessions.logout(parts_of(request), session.token)
     answer = go("/login")
     answer.set_cookie(dropped_cookie(SESSION_COOKIE))
     return answer
@@ -113,12 +126,12 @@ async def password(request: Request[None, None, State]) -> Response[str] | Redir
         problem = "password.same"
     if problem:
         return await _password_again(request, say(problem, visitor.tongue))
-    name = visitor.actor.name
+    current = visitor.signed
     try:
-        session = await people.change_password(parts, name, old, new)
+        session = await people.change_password(parts, current.person.name, old, new, current, caller_of(request))
     except Refused as error:
         return await _password_again(request, sentence_of(error, request))
-    return _with_session(go("/"), session)
+    return with_session(request, "/", session)
 
 
 async def _password_again(request: Asked, problem: str) -> Response[str]:

@@ -1,20 +1,32 @@
 """The officer's page: every route of it, for the HTTPS application to mount."""
 
+from functools import cache
+from mimetypes import guess_type
 from typing import Final
 from urllib.parse import quote
 
-from litestar import Request, Response, Router
-from litestar.datastructures import CacheControlHeader, State
+from litestar import Request, Response, Router, get
+from litestar.datastructures import State
+from litestar.exceptions import NotFoundException
+from litestar.params import FromPath
 from litestar.response import Redirect
-from litestar.static_files import create_static_files_router
 from litestar.types import ControllerRouterHandler
 
 from controller.errors import Refused
-from controller.web import emergency, events, incident, lists, login, plan, timetable
+from controller.web import account, emergency, events, incident, lists, login, plan, timetable
 from controller.web.frame import wrong
 from controller.web.render import HEADERS, STATIC, drawn, go
 from controller.web.texts import say
-from controller.web.visitor import LoginNeeded, PasswordNeeded, StaleForm, establish, signed_in, tongue_of, visitor_of
+from controller.web.visitor import (
+    LoginNeeded,
+    PasswordNeeded,
+    SecondFactorNeeded,
+    StaleForm,
+    establish,
+    signed_in,
+    tongue_of,
+    visitor_of,
+)
 
 MOST_FORM_BYTES: Final = 65_536
 
@@ -36,8 +48,12 @@ def _to_password(_: Request[None, None, State], __: PasswordNeeded) -> Redirect:
     return go("/password")
 
 
+def _to_second_factor(_: Request[None, None, State], __: SecondFactorNeeded) -> Redirect:
+    return go("/second-factor")
+
+
 def _stale(request: Request[None, None, State], _: StaleForm) -> Response[str]:
-    onward = request.url.path if request.url.path in {"/login", "/stop", "/password"} else "/"
+    onward = request.url.path if request.url.path in {"/login", "/stop", "/password", "/second-factor", "/sessions"} else "/"
     return wrong(request, say("wrong.form", visitor_of(request).tongue), 403, onward)
 
 
@@ -60,6 +76,10 @@ _officers: Final = Router(
         login.logout,
         login.password_form,
         login.password,
+        account.second_factor_form,
+        account.second_factor,
+        account.sessions_form,
+        account.end_sessions,
         lists.home,
         lists.plays_of_day,
         plan.plan_of_day,
@@ -78,14 +98,32 @@ _officers: Final = Router(
         incident.stop_form,
         incident.stop_area,
     ],
-    exception_handlers={LoginNeeded: _to_login, PasswordNeeded: _to_password, StaleForm: _stale, Refused: _refused},
+    exception_handlers={
+        LoginNeeded: _to_login,
+        PasswordNeeded: _to_password,
+        SecondFactorNeeded: _to_second_factor,
+        StaleForm: _stale,
+        Refused: _refused,
+    },
     request_max_body_size=MOST_FORM_BYTES,
     include_in_schema=False,
 )
-_static: Final = create_static_files_router(
-    path="/static",
-    directories=[STATIC],
-    cache_control=CacheControlHeader(max_age=31_536_000, immutable=True),
-    include_in_schema=False,
-)
+
+
+@cache
+def _files() -> dict[str, tuple[bytes, str]]:
+    """The static files by name, read once: no path from outside is ever opened."""
+    return {file.name: (file.read_bytes(), guess_type(file.name)[0] or "application/octet-stream") for file in STATIC.iterdir()}
+
+
+@get("/static/{name:str}", include_in_schema=False)
+async def _static(name: FromPath[str]) -> Response[bytes]:
+    """A style sheet, script or picture of the page."""
+    if name not in _files():
+        raise NotFoundException
+    content, kind = _files()[name]
+    headers = {"cache-control": "max-age=31536000, immutable", "x-content-type-options": "nosniff"}
+    return Response(content=content, media_type=kind, headers=headers)
+
+
 routes: Final[list[ControllerRouterHandler]] = [_everybody, _officers, _static]

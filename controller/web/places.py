@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from controller.actions import areas
 from controller.actions.views import AreaView, GroupView
-from controller.parts import Parts
+from controller.parts import Actor, Parts
 from controller.web.shown import plain
 
 _KINDS_OF_PLACE = ("Xã", "Phường", "Thôn", "Buôn", "Bôn", "Plei", "Làng", "Tổ", "Thị trấn", "Đặc khu")
@@ -60,33 +60,35 @@ def _of_group(group: GroupView, by_id: dict[str, AreaView]) -> Place:
     )
 
 
-async def _known(parts: Parts) -> tuple[dict[str, AreaView], list[GroupView]]:
-    return {area.id: area for area in await areas.tree(parts)}, await areas.groups(parts)
+async def _known(parts: Parts, who: Actor) -> tuple[dict[str, AreaView], list[GroupView]]:
+    return {area.id: area for area in await areas.tree(parts, who)}, await areas.groups(parts, who)
 
 
-async def offered(parts: Parts) -> list[Place]:
-    """Places that have nodes: communes, each followed by its settlements, then groups."""
-    by_id, groups = await _known(parts)
+async def offered(parts: Parts, who: Actor) -> list[Place]:
+    """One's own places that have nodes: communes, each followed by its settlements, then groups."""
+    by_id, groups = await _known(parts, who)
     found: list[Place] = []
     for commune in by_id.values():
         if commune.level == "commune" and commune.nodes:
             found.append(_of_area(commune, by_id))
             found.extend(_of_area(area, by_id, 1) for area in by_id.values() if area.parent == commune.id and area.nodes)
+        elif commune.level == "settlement" and commune.nodes and commune.parent not in by_id:
+            found.append(_of_area(commune, by_id))
     return [*found, *(place for place in (_of_group(group, by_id) for group in groups) if place.nodes)]
 
 
-async def search(parts: Parts, q: str, limit: int = 40) -> list[Place]:
+async def search(parts: Parts, who: Actor, q: str, limit: int = 40) -> list[Place]:
     """Places whose present or former name holds the words, accents aside."""
-    by_id, groups = await _known(parts)
+    by_id, groups = await _known(parts, who)
     words = plain(q)
     wide = [_of_group(group, by_id) for group in groups if words in plain(f"{group.name} {group.id}")]
-    narrow: Iterable[AreaView] = await areas.search(parts, q)
+    narrow: Iterable[AreaView] = await areas.search(parts, who, q)
     return [*wide, *(_of_area(area, by_id) for area in narrow if area.level in {"commune", "settlement"})][:limit]
 
 
-async def find(parts: Parts, area_id: str) -> Place | None:
+async def find(parts: Parts, who: Actor, area_id: str) -> Place | None:
     """The place with this id, if an order may go there."""
-    by_id, groups = await _known(parts)
+    by_id, groups = await _known(parts, who)
     area = by_id.get(area_id)
     if area is not None and area.level != "province":
         return _of_area(area, by_id)
@@ -95,8 +97,7 @@ async def find(parts: Parts, area_id: str) -> Place | None:
 
 async def body_of(parts: Parts, place: Place) -> str:
     """The People's Committee that would sign for a place: of its commune, or nothing where there are several."""
-    by_id, _ = await _known(parts)
-    area = by_id.get(place.id)
+    area = parts.world.areas.get(place.id)
     while area is not None and area.level != "commune":
-        area = by_id.get(area.parent or "")
+        area = parts.world.areas.get(area.parent or "")
     return f"Ủy ban nhân dân {spoken(area.name)}" if area is not None else ""

@@ -8,8 +8,9 @@ from litestar.datastructures import State
 from litestar.params import FromQuery
 from msgspec import Struct
 
-from controller.actions import plan_reports
+from controller.actions import areas, plan_reports
 from controller.actions.plan_views import LineView, TallyView
+from controller.actions.views import AreaView
 from controller.core import plan_words
 from controller.core.world import World
 from controller.errors import Refused
@@ -61,9 +62,12 @@ async def plan_of_day(request: Request[None, None, State], area: FromQuery[str] 
         when, first_ms, end_ms = shown.day_bounds(day, parts.now_ms())
     except ValueError as error:
         raise Refused(say("wrong.day", tongue), code="day", status=400) from error
-    places = _places(parts.world, area)
+    who = visitor_of(request).actor
+    places = _places(parts.world, await areas.tree(parts, who), area)
+    if not places:
+        raise Refused(say("wrong.area", tongue), code="no-area", status=404)
     chosen = next((place.id for place in places if place.chosen), places[0].id)
-    asked = plan_reports.asked_of(parts, chosen, when.isoformat())
+    asked = plan_reports.asked_of(parts, who, chosen, when.isoformat())
     found = await plan_reports.report(parts, asked, limit=LINES_A_PAGE)
     return await page(
         request,
@@ -83,14 +87,14 @@ async def plan_of_day(request: Request[None, None, State], area: FromQuery[str] 
     )
 
 
-def _places(world: World, area: str) -> list[Place]:
-    """Communes with nodes by name, then the province, and whatever else was asked for."""
-    communes = sorted((one for one in world.areas.values() if one.level == "commune" and world.nodes_in(one.id)), key=_by_name)
-    wide = [one for one in world.areas.values() if one.level == "province"]
+def _places(world: World, own: list[AreaView], area: str) -> list[Place]:
+    """One's own communes with nodes by name, then the province, and whatever else was asked for."""
+    communes = sorted((one for one in own if one.level == "commune" and one.nodes), key=_by_name)
+    wide = [one for one in own if one.level == "province"] or ([] if communes else [one for one in own if one.nodes])
     known = [(one.id, one.name) for one in (*communes, *wide)]
     if area and area not in dict(known):
         known.insert(0, (area, world.name_of(area)))
-    chosen = area or known[0][0]
+    chosen = area or (known[0][0] if known else "")
     return [Place(id=each, name=name, chosen=each == chosen) for each, name in known]
 
 

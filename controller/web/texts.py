@@ -2,6 +2,7 @@
 
 from typing import Final, Literal
 
+from controller.web.texts_account import ACCOUNT
 from controller.web.texts_emergency import EMERGENCY, INCIDENT, REVIEW
 from controller.web.texts_plan import PLAN
 from controller.web.texts_timetable import TIMETABLE
@@ -19,6 +20,7 @@ _FRAME: Final = {
     "nav.refusals": ("Lệnh bị từ chối", "Refused orders"),
     "nav.stop_area": ("Dừng cả khu vực", "Stop a whole area"),
     "nav.password": ("Đổi mật khẩu", "Change password"),
+    "nav.sessions": ("Nơi đang đăng nhập", "Where I am signed in"),
     "nav.logout": ("Đăng xuất", "Log out"),
     "nav.more": ("Thêm", "More"),
     "nav.other_tongue": ("English", "Tiếng Việt"),
@@ -184,6 +186,10 @@ _WRONG: Final = {
         "Máy chủ đang mất kết nối với bộ chuyển lệnh: lệnh chưa tới được cụm loa nào. Báo ngay người quản trị.",
         "The controller has no connection to the broker: orders reach no cluster. Tell the operator at once.",
     ),
+    "trouble.audit": (
+        "Nhật ký kiểm tra không khớp: có dòng bị sửa, xóa hoặc thêm. Chạy «loa audit verify» và báo cấp trên.",
+        "The audit log does not hold: rows were changed, removed or added. Run «loa audit verify» and report it.",
+    ),
     "trouble.signer": (
         "Bộ ký lệnh không trả lời: chưa phát được và chưa dừng được từ trang này. Báo ngay người quản trị.",
         "The signer does not answer: this page can neither start nor stop. Tell the operator at once.",
@@ -199,10 +205,16 @@ _WRONG: Final = {
 
 
 _REFUSED: Final = {
-    "refused.role": (
-        "Tài khoản này được dừng, không được phát. Hãy nhờ cán bộ được phân công.",
-        "This account may stop, not start. Ask an officer.",
+    "refused.right": (
+        "Tài khoản này không được giao việc đó ở nơi đó. Hãy nhờ cán bộ được giao, hoặc người quản trị.",
+        "This account has no duty for that there. Ask an officer who has, or the operator.",
     ),
+    "refused.has-factor": ("Tài khoản này đã cài mã xác nhận.", "This account has its codes set up already."),
+    "refused.factor-unreadable": (
+        "Máy chủ không đọc được mã xác nhận đã cài. Người quản trị phải cho cài lại.",
+        "The server cannot read your second factor. The operator must reset it.",
+    ),
+    "refused.no-session": ("Nơi đó đã kết thúc rồi.", "That one has ended already."),
     "refused.no-draft": (
         "Bản soạn này không còn: đã phát, đã hết hạn, hoặc của người khác. Xem «Các lần phát»; nếu chưa phát thì soạn lại.",
         "This draft is gone: sent, expired, or another person's. Look at the incidents; if it is not there, write it again.",
@@ -261,6 +273,7 @@ _REFUSED: Final = {
 TEXTS: Final[dict[str, tuple[str, str]]] = {
     **_FRAME,
     **_LOGIN,
+    **ACCOUNT,
     **_HOME,
     **INCIDENT,
     **EMERGENCY,

@@ -182,6 +182,7 @@ REVIEW: Final = {
     ),
     "re.second_name": ("Tên đăng nhập của cán bộ thứ hai", "Second officer's user name"),
     "re.second_password": ("Mật khẩu của cán bộ thứ hai", "Second officer's password"),
+    "re.second_code": ("Mã 6 số của cán bộ thứ hai", "Second officer's 6-digit code"),
     "re.second_wrong": (
         "Tên hoặc mật khẩu của cán bộ thứ hai không đúng. Chưa phát gì cả.",
         "The second officer's name or password is wrong. Nothing was started.",

@@ -43,7 +43,8 @@ class GroupLines(Struct, frozen=True, kw_only=True):
 async def timetable(request: Request[None, None, State], area: FromQuery[str] = "", day: FromQuery[str] = "") -> Response[str]:
     """One day of one area."""
     parts, tongue = parts_of(request), visitor_of(request).tongue
-    choices = _choices(await areas.tree(parts))
+    who = visitor_of(request).actor
+    choices = _choices(await areas.tree(parts, who))
     where = area or next((each.id for each in choices), "")
     today = words.local(parts.now_ms()).date()
     try:
@@ -51,7 +52,7 @@ async def timetable(request: Request[None, None, State], area: FromQuery[str] = 
     except ValueError as error:
         raise Refused(say("wrong.day", tongue), code="day", status=400) from error
     when = when if today <= when < today + timedelta(days=DAYS) else today
-    view = await preview.area(parts, where, DAYS) if where else None
+    view = await preview.area(parts, who, where, DAYS) if where else None
     return await page(
         request,
         "timetable.html",

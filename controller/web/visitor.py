@@ -14,12 +14,16 @@ from litestar.datastructures import Cookie, State
 from litestar.handlers import BaseRouteHandler
 from msgspec import Struct
 
-from controller.actions import people
+from controller.actions import sessions
+from controller.actions.sessions import Caller
 from controller.actions.views import Session
+from controller.core import access
+from controller.core.access import Act
 from controller.parts import Actor, Parts
 from controller.web.texts import TONGUES, Tongue
 
 SESSION_COOKIE: Final = "__Host-loa"
+DEVICE_COOKIE: Final = "__Host-loa-known"
 VISIT_COOKIE: Final = "__Host-loa-visit"
 TONGUE_COOKIE: Final = "__Host-loa-tongue"
 TOKEN_FIELD: Final = "form_token"  # noqa: S105  a field's name
@@ -35,6 +39,10 @@ class LoginNeeded(Exception):
 
 class PasswordNeeded(Exception):
     """The first password must be changed before anything else."""
+
+
+class SecondFactorNeeded(Exception):
+    """The second factor must be given, or set up, before anything else."""
 
 
 class StaleForm(Exception):
@@ -58,19 +66,38 @@ class Visitor(Struct, frozen=True, kw_only=True):
     @property
     def actor(self) -> Actor:
         """The visitor as the actions know it. Raises LoginNeeded."""
+        return sessions.actor_of(self.signed)
+
+    @property
+    def signed(self) -> Session:
+        """The session, however far it is. Raises LoginNeeded."""
         if self.session is None:
             raise LoginNeeded
-        return people.actor_of(self.session)
+        return self.session
+
+    @property
+    def inside(self) -> bool:
+        """Whether password and second factor are done with."""
+        return self.session is not None and self.session.stage == "open"
 
     @property
     def must_change(self) -> bool:
         """Whether the first password still stands."""
         return self.session is not None and self.session.person.must_change
 
+    def may(self, act: Act) -> bool:
+        """Whether to offer an act at all; the action decides again, and where."""
+        return self.inside and access.may_somewhere(self.actor.duties, act)
+
     @property
     def may_start(self) -> bool:
-        """Whether to offer a START; the action decides again."""
-        return self.session is not None and self.session.person.role == "officer"
+        """Whether to offer a START."""
+        return self.may("emergency.start")
+
+    @property
+    def may_stop(self) -> bool:
+        """Whether to offer a STOP."""
+        return self.may("emergency.stop")
 
 
 def parts_of(request: Asked) -> Parts:
@@ -81,6 +108,15 @@ def parts_of(request: Asked) -> Parts:
 def visitor_of(request: Asked) -> Visitor:
     """The visitor whom the guard has established for this request."""
     return cast("Visitor", request.state.visitor)
+
+
+def caller_of(request: Asked) -> Caller:
+    """The browser behind a request, for limits and for the list of sessions."""
+    return Caller(
+        address=request.client.host if request.client else "",
+        agent=request.headers.get("user-agent", ""),
+        device=request.cookies.get(DEVICE_COOKIE, ""),
+    )
 
 
 def tongue_of(request: Asked) -> Tongue:
@@ -99,6 +135,11 @@ def dropped_cookie(name: str) -> Cookie:
     return sealed_cookie(name, "", 0)
 
 
+def device_cookie(value: str) -> Cookie:
+    """Marks this browser as one that was let in, for a year: strangers' guesses do not hold it back."""
+    return sealed_cookie(DEVICE_COOKIE, value, _YEAR_S)
+
+
 def tongue_cookie(tongue: Tongue) -> Cookie:
     """Remembers the language for a year."""
     return sealed_cookie(TONGUE_COOKIE, tongue, _YEAR_S)
@@ -108,7 +149,7 @@ async def establish(connection: ASGIConnection[BaseRouteHandler, None, None, Sta
     """Guard of every page: find the visitor, and refuse any form that does not carry this visitor's token. Raises StaleForm."""
     request = cast("Asked", connection)
     cookie = request.cookies.get(SESSION_COOKIE)
-    session = await people.session(parts_of(request), cookie) if cookie else None
+    session = await sessions.session(parts_of(request), cookie) if cookie else None
     secret = request.cookies.get(VISIT_COOKIE) or secrets.token_urlsafe(32)
     visitor = Visitor(tongue=tongue_of(request), secret=secret, session=session)
     request.state.visitor = visitor
@@ -119,10 +160,13 @@ async def establish(connection: ASGIConnection[BaseRouteHandler, None, None, Sta
 
 
 async def signed_in(connection: ASGIConnection[BaseRouteHandler, None, None, State], _: BaseRouteHandler) -> None:
-    """Guard of every page behind the login. Raises LoginNeeded, PasswordNeeded."""
+    """Guard of every page behind the login. Raises LoginNeeded, PasswordNeeded, SecondFactorNeeded."""
     request = cast("Asked", connection)
     session = visitor_of(request).session
     if session is None:
         raise LoginNeeded
-    if session.person.must_change and request.url.path not in {"/password", "/logout"}:
+    path = request.url.path
+    if session.stage == "password" and path not in {"/password", "/logout"}:
         raise PasswordNeeded
+    if session.stage in {"code", "set-up"} and path not in {"/second-factor", "/logout"}:
+        raise SecondFactorNeeded

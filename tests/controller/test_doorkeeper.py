@@ -60,7 +60,7 @@ async def test_a_broker_folder_that_cannot_be_written_is_said_to_whoever_revokes
     parts.config.broker_folder.rmdir()
     with pytest.raises(Refused, match="cannot be written"):
         await enrolments.revoke(parts, SYSTEM, NODE, "stolen")
-    assert (await enrolments.one(parts, NODE)).state == "revoked"
+    assert (await enrolments.one(parts, SYSTEM, NODE)).state == "revoked"
 
 
 def test_names_in_the_access_list_are_node_ids_and_the_revoked_win_over_the_pending():

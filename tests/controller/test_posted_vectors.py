@@ -138,13 +138,13 @@ async def _known(parts: Parts) -> list[str]:
 async def test_what_a_node_refuses_the_controller_refuses(parts: Parts, name: str) -> None:
     case = KNOWN[name]
     for step in case.steps:
-        before = (await _known(parts), sum(each.count for each in await refusals.list_all(parts)))
+        before = (await _known(parts), sum(each.count for each in await refusals.list_all(parts, SYSTEM)))
         said = await _post(parts, step)
         if step.expect in ("fresh", "duplicate"):
             continue
         assert said == step.expect
         assert await _known(parts) == before[0]
-        assert sum(each.count for each in await refusals.list_all(parts)) == before[1] + 1
+        assert sum(each.count for each in await refusals.list_all(parts, SYSTEM)) == before[1] + 1
 
 
 def test_there_are_many_such_vectors() -> None:

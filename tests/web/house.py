@@ -14,14 +14,17 @@ import msgspec
 
 from controller import signer
 from controller.__main__ import build
-from controller.actions import documents, nodes, people
+from controller.actions import documents, nodes, people, second_factor
 from controller.area_tree import DEMO_SETTLEMENTS, area_no
 from controller.config import load
+from controller.core import totp
+from controller.core.access import Duty
 from controller.init import InitOptions, initialise
 from controller.listening import ServerTls, bind_tcp, https_server
 from controller.parts import SYSTEM, Parts
 from controller.reports import Received, Reports
 from controller.store import orders
+from controller.store import people as stored_people
 from controller.web.app import create_app
 from protocol import keys
 from protocol.bulletins import Item, Programme, ProgrammeBody
@@ -40,6 +43,10 @@ NODES = (
     ("52.24109.001", "Cụm loa Buôn Tieng"),
 )
 OFFICERS = (("lan", "Nguyễn Thị Lan", "officer"), ("h.yer", "Rơ Ô H'Yer", "officer"), ("tuan", "Lê Anh Tuấn", "operator"))
+DUTIES = {
+    "officer": (Duty("emergency", "52"), Duty("author", "52")),
+    "operator": (Duty("operator", "52"), Duty("technician", "52"), Duty("auditor", "52")),
+}
 PASSWORD = "mua-lu-thang-muoi"
 
 
@@ -53,6 +60,7 @@ class Master:
 
     folder: Path
     first_passwords: dict[str, str] = field(default_factory=dict)
+    phones: dict[str, bytes] = field(default_factory=dict)
     nodes: dict[str, str] = field(default_factory=dict)
     report_keys: dict[str, object] = field(default_factory=dict)
 
@@ -67,12 +75,21 @@ async def make_master(folder: Path) -> Master:
         for settlement, name in NODES:
             await _node(parts, made, settlement, name)
         for name, full_name, role in OFFICERS:
-            made.first_passwords[name] = (await people.create(parts, SYSTEM, name, full_name, role)).first_password
+            made.first_passwords[name] = (await people.create(parts, SYSTEM, name, full_name, DUTIES[role])).first_password
         for name, _, _ in OFFICERS[1:]:
-            await people.change_password(parts, name, made.first_passwords[name], PASSWORD)
+            session = await people.change_password(parts, name, made.first_passwords[name], PASSWORD)
+            await _phone(parts, made, session)
     finally:
         parts.database.close()
     return made
+
+
+async def _phone(parts: Parts, made: Master, session) -> None:
+    """The person sets up the codes of their telephone."""
+    secret = second_factor.begin(parts, session)
+    code = totp.code_at(secret, totp.step_of(parts.now_ms()))
+    assert await second_factor.finish(parts, session, code, people.Caller())
+    made.phones[session.person.name] = secret
 
 
 CHAIR = keys.new_key()
@@ -199,6 +216,21 @@ class House:
         span = {"subject": commune, "valid_from_ms": now_ms() - 86_400_000, "valid_until_ms": now_ms() + 30 * 86_400_000}
         sealed = seal(Programme(**common, **span, body=ProgrammeBody(items=items)), [keys.sealer(CHAIR)])
         await documents.submit(self.parts, SYSTEM, sealed)
+
+    async def officer(self, name: str, password: str) -> None:
+        """Somebody who has only the first password takes their own, and sets up their telephone."""
+        session = await people.change_password(self.parts, name, self.master.first_passwords[name], password)
+        await _phone(self.parts, self.master, session)
+
+    async def code(self, name: str) -> str:
+        """What the person's telephone shows. No test waits half a minute between two sign-ins: the last code is forgotten."""
+
+        def forget(tx) -> None:
+            found = stored_people.find(tx, name)
+            stored_people.set_factor(tx, name, found.factor, 0, now_ms())
+
+        await self.parts.database.run(forget)
+        return totp.code_at(self.master.phones[name], totp.step_of(self.parts.now_ms()))
 
     def browser(self) -> httpx.AsyncClient:
         """A browser without scripts."""

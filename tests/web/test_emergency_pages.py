@@ -2,7 +2,7 @@
 
 import re
 
-from controller.actions import emergencies, people
+from controller.actions import emergencies
 from controller.parts import SYSTEM
 from tests.web.browser import Officer, officer
 from tests.web.house import PASSWORD, House
@@ -13,7 +13,7 @@ BAHNAR = "Đak krong tơh kơxơ̆, lôch tơ̆ hnam rông."
 
 
 async def incidents_of(house: House):
-    return await emergencies.incidents(house.parts)
+    return await emergencies.incidents(house.parts, SYSTEM)
 
 
 async def test_a_place_is_found_without_accents_and_by_its_former_name(house: House):
@@ -97,9 +97,8 @@ async def test_a_draft_starts_once_however_often_the_form_is_sent(house: House):
 
 
 async def test_nobody_confirms_the_draft_of_another(house: House):
-    first = house.master.first_passwords["lan"]
-    await people.change_password(house.parts, "lan", first, "mot-hai-ba-bon")
-    mine, theirs = await officer(house), await Officer(house.browser()).login("lan", "mot-hai-ba-bon")
+    await house.officer("lan", "mot-hai-ba-bon")
+    mine, theirs = await officer(house), await Officer(house.browser(), house).login("lan", "mot-hai-ba-bon")
     draft = await mine.draft("52.24076.002")
     await theirs.open("/emergency")
     await theirs.press(f"/emergency/confirm/{draft}", held_ms="2000")
@@ -108,7 +107,7 @@ async def test_nobody_confirms_the_draft_of_another(house: House):
 
 
 async def test_a_group_needs_a_second_officer_with_their_own_password(house: House):
-    await people.change_password(house.parts, "lan", house.master.first_passwords["lan"], "mot-hai-ba-bon")
+    await house.officer("lan", "mot-hai-ba-bon")
     group = (await _group(house)).id
     person = await officer(house)
     draft = await person.draft(group)
@@ -120,10 +119,14 @@ async def test_a_group_needs_a_second_officer_with_their_own_password(house: Hou
         ("lan", "sai-roi", "cán bộ thứ hai không đúng"),
         ("tuan", PASSWORD, "một cán bộ khác cùng xác nhận"),
     ):
-        await person.press(confirm, held_ms="2000", second_name=name, second_password=password)
+        code = await house.code(name) if name else ""
+        await person.press(confirm, held_ms="2000", second_name=name, second_password=password, second_code=code)
         assert words in person.words
         assert await incidents_of(house) == []
-    await person.press(confirm, held_ms="2000", second_name="lan", second_password="mot-hai-ba-bon")
+    lan = {"second_name": "lan", "second_password": "mot-hai-ba-bon"}
+    await person.press(confirm, held_ms="2000", **lan, second_code="000000")
+    assert "cán bộ thứ hai không đúng" in person.words
+    await person.press(confirm, held_ms="2000", **lan, second_code=await house.code("lan"))
     assert person.path.startswith("/incident/")
     (started,) = await incidents_of(house)
     assert set(started.areas) == {"52.24076", "52.24100", "52.24109", "52.24112"}
@@ -132,7 +135,7 @@ async def test_a_group_needs_a_second_officer_with_their_own_password(house: Hou
 async def _group(house: House):
     from controller.actions import areas
 
-    (group,) = await areas.groups(house.parts)
+    (group,) = await areas.groups(house.parts, SYSTEM)
     return group
 
 
@@ -220,6 +223,6 @@ async def test_who_did_what_is_written_down(house: House):
     person = await officer(house)
     draft = await person.draft("52.24076.002")
     await person.press(f"/emergency/confirm/{draft}", held_ms="2000")
-    lines = await audit.list_all(house.parts)
+    lines = await audit.list_all(house.parts, SYSTEM)
     assert any(line.actor == "h.yer" and line.via == "page" for line in lines)
     assert SYSTEM.name in {line.actor for line in lines}

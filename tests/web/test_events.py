@@ -51,7 +51,7 @@ async def at_the_page(house: House) -> AsyncIterator[Officer]:
         served(house.parts) as url,
         httpx.AsyncClient(base_url=url, verify=trusting(house), follow_redirects=True, timeout=30) as browser,
     ):
-        yield await Officer(browser).login()
+        yield await Officer(browser, house).login()
 
 
 async def test_the_first_message_has_everything_and_the_next_only_what_changed(house: House):

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, Page, async_playwright, expect
 
-from controller.actions import people
 from tests.web.house import NODES, PASSWORD, House, now_ms, served
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -39,8 +38,8 @@ async def chromium() -> AsyncIterator[Browser]:
 class Sight:
     """One browser window. It keeps what the browser complained about, and takes pictures."""
 
-    def __init__(self, page: Page, url: str, tag: str) -> None:
-        self.page, self.url, self.tag, self.complaints = page, url, tag, []
+    def __init__(self, page: Page, url: str, tag: str, house: House) -> None:
+        self.page, self.url, self.tag, self.house, self.complaints = page, url, tag, house, []
         page.set_default_timeout(LONGEST_MS)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("console", lambda line: self.complaints.append(line.text) if "Content Security Policy" in line.text else None)
@@ -57,6 +56,9 @@ class Sight:
         await self.open("/login")
         await self.page.fill("#name", name)
         await self.page.fill("#password", password)
+        await self.page.click("main button.big")
+        await self.page.wait_for_url(self.url + "/second-factor")
+        await self.page.fill("#code", await self.house.code(name))
         await self.page.click("main button.big")
         await self.page.wait_for_url(self.url + "/")
 
@@ -84,7 +86,7 @@ async def sight(
             has_touch=size == "phone",
             java_script_enabled=scripts,
         )
-        seen = Sight(await context.new_page(), url, f"{size}-{scheme}" if scripts else f"{size}-no-scripts")
+        seen = Sight(await context.new_page(), url, f"{size}-{scheme}" if scripts else f"{size}-no-scripts", house)
         try:
             yield seen
         finally:
@@ -170,7 +172,7 @@ async def test_an_officer_warns_a_hamlet_watches_it_and_stops_it(house: House, s
 
 async def test_a_group_exercise_is_striped_and_typed_by_keyboard_with_two_officers(house: House):
     await populated(house)
-    await people.change_password(house.parts, "lan", house.master.first_passwords["lan"], "mot-hai-ba-bon")
+    await house.officer("lan", "mot-hai-ba-bon")
     async with chromium() as browser, sight(house, browser) as seen:
         page = seen.page
         await seen.login()
@@ -183,6 +185,7 @@ async def test_a_group_exercise_is_striped_and_typed_by_keyboard_with_two_office
         assert "/emergency/review/" in page.url
         await page.fill("#second-name", "lan")
         await page.fill("#second-password", "mot-hai-ba-bon")
+        await page.fill("#second-code", await house.code("lan"))
         await page.focus("#typed summary")
         await page.keyboard.press("Enter")
         await page.fill("#typed-name", "huyen krong pa")
@@ -254,7 +257,7 @@ async def test_a_page_that_lost_its_controller_says_so_and_heals_by_itself(house
         context = await browser.new_context(ignore_https_errors=True, viewport={"width": 360, "height": 740}, color_scheme="dark")
         page = await context.new_page()
         async with served(house.parts) as url:
-            seen = Sight(page, url, "phone-dark")
+            seen = Sight(page, url, "phone-dark", house)
             port = int(url.rsplit(":", 1)[1])
             await seen.login()
             await expect(page.locator("#stale")).to_be_hidden()

@@ -3,6 +3,7 @@
 import time
 
 from controller.actions import areas, emergencies
+from controller.parts import SYSTEM
 from protocol.bulletins import Item, Relay, Variant
 from tests.web.browser import Officer, officer
 from tests.web.house import House, now_ms
@@ -85,7 +86,7 @@ async def test_one_press_stops_and_one_lifts(house: House):
     assert "Đã dừng" in person.words
     assert "DỪNG PHÁT" not in person.words
     await person.press(f"/incident/{incident}/lift")
-    view = await emergencies.progress(house.parts, incident)
+    view = await emergencies.progress(house.parts, SYSTEM, incident)
     assert view.op == "LIFT"
 
 
@@ -99,7 +100,7 @@ async def test_a_whole_area_or_a_group_is_stopped_and_lifted(house: House):
     await person.press(f"{person.path}/lift")
     assert "Cho phát lại" in person.words
     assert person.page.status_code == 200
-    (group,) = await areas.groups(house.parts)
+    (group,) = await areas.groups(house.parts, SYSTEM)
     await person.open(f"/stop?area={group.id}")
     await person.press("/stop", area=group.id, do="stop")
     await person.open("/incidents")

@@ -91,7 +91,7 @@ async def day(house: House) -> AsyncIterator[Day]:
 
 async def test_the_report_of_the_day_tells_each_bulletin_from_records_and_their_absence(day: Day):
     parts = day.house.parts
-    found = await plan_reports.report(parts, plan_reports.asked_of(parts, COMMUNE))
+    found = await plan_reports.report(parts, plan_reports.asked_of(parts, SYSTEM, COMMUNE))
     told = {(line.node_name, line.item): (line.outcome, line.why) for line in found.lines}
     assert told == {
         (RONG, "trua"): ("missing", ""),
@@ -102,7 +102,7 @@ async def test_the_report_of_the_day_tells_each_bulletin_from_records_and_their_
     assert (found.total.expected, found.total.played, found.emergencies, found.total.clock_doubted) == (6, 3, 1, 1)
     assert [(extra.item, extra.why) for extra in found.extras] == [("chieu", "older-version")]
     assert [node.tally.share for node in found.nodes] == [1 / 3, 2 / 3]
-    one = await plan_reports.report(parts, plan_reports.asked_of(parts, "52"), node=day.house.nodes[MARKET])
+    one = await plan_reports.report(parts, plan_reports.asked_of(parts, SYSTEM, "52"), node=day.house.nodes[MARKET])
     assert (len(one.nodes), one.total.expected) == (1, 3)
 
 
@@ -118,7 +118,7 @@ async def test_wrong_questions_get_one_sentence_each(day: Day):
     ]
     for area, first, last, node, words in asked:
         with pytest.raises(Refused, match=words):
-            plan_reports.asked_of(parts, area, first, last, node)
+            plan_reports.asked_of(parts, SYSTEM, area, first, last, node)
 
 
 async def test_the_page_shows_the_day_in_both_languages_and_the_plays_page_leads_to_it(day: Day):
@@ -153,7 +153,7 @@ async def test_the_page_fits_a_phone_and_a_desk(day: Day):
     async with served(day.house.parts) as url, chromium() as browser:
         for tag, (width, height) in SIZES.items():
             context = await browser.new_context(viewport={"width": width, "height": height}, ignore_https_errors=True)
-            sight = Sight(await context.new_page(), url, tag)
+            sight = Sight(await context.new_page(), url, tag, day.house)
             await sight.login()
             await sight.open(f"/plays/plan?area={COMMUNE}")
             assert await sight.page.locator("text=Không phát, không rõ lý do").count() >= 1

@@ -35,3 +35,10 @@ async def test_who_waits_is_on_the_board_with_six_digits_and_an_alarm(house: Hou
     with pytest.raises(Refused, match="used by another key"):
         await enrolments.claim(parts, asks(), "10.9.9.9")
     assert "10.9.9.9" in await person.open("/")
+
+
+async def test_who_may_enrol_nobody_sees_no_labels(house: House):
+    person = await officer(house)
+    await enrolments.expect(house.parts, SYSTEM, NODE, verifier_of(NODE, b"c" * 16), replace=False)
+    await enrolments.claim(house.parts, asks(), "10.0.0.1")
+    assert NODE not in await person.open("/")
