@@ -22,7 +22,7 @@ def asks() -> EnrolRequest:
 
 
 async def test_who_waits_is_on_the_board_with_six_digits_and_an_alarm(house: House):
-    parts, person = house.parts, await officer(house)
+    parts, person = house.parts, await officer(house, "tuan")
     assert NODE not in await person.open("/")
     await enrolments.expect(parts, SYSTEM, NODE, verifier_of(NODE, b"c" * 16), replace=False)
     assert NODE not in await person.open("/")
