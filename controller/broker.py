@@ -209,7 +209,7 @@ class _Connection:
         if await self._parts.database.read(lambda tx: stored_documents.by_digest(tx, digest)) is not None:
             return
         try:
-            await suspends.submit(self._parts, SYSTEM, received.payload, published=True)
+            await suspends.submit(self._parts, SYSTEM, received.payload, topic=received.topic)
         except Refused as refused:
             log.warning("a suspension on %s is not taken in: %s", received.topic, refused.sentence)
 

@@ -21,8 +21,10 @@ from protocol.seen import Mark, Seen
 from protocol.suspension import slot_of_suspend
 
 
-async def submit(parts: Parts, who: Actor, raw: bytes, *, published: bool = False) -> SuspendView:
+async def submit(parts: Parts, who: Actor, raw: bytes, *, topic: str | None = None) -> SuspendView:
     """Take a suspension in and let it out to its area, before all documents. The same bytes again change nothing.
+
+    `topic`: where it was published already, so only who lags is sent it.
 
     Raises Refused with the reason that a node would give.
     """
@@ -31,10 +33,10 @@ async def submit(parts: Parts, who: Actor, raw: bytes, *, published: bool = Fals
     try:
         claim = peek.peek(raw)
         ask(parts, who, "key.suspend", claim.area)
-        work = partial(_take, world=parts.world, clock=parts.clock, who=who, raw=raw, claim=claim, published=published)
+        work = partial(_take, world=parts.world, clock=parts.clock, who=who, raw=raw, claim=claim, topic=topic)
         held, parcels = await parts.database.run(work, urgent=True)
     except ProtocolError as error:
-        await refuse(parts, error, "posted", claim.digest if claim else "")
+        await refuse(parts, error, topic or "posted", claim.digest if claim else "")
         raise Refused(f"this suspension was refused ({error.code}): {error}", code=error.code, status=422) from error
     if held is not None:
         parts.world.take_suspend(held)
@@ -47,7 +49,7 @@ async def submit(parts: Parts, who: Actor, raw: bytes, *, published: bool = Fals
 
 
 def _take(
-    tx: Transaction, *, world: World, clock: Clock, who: Actor, raw: bytes, claim: peek.Claim, published: bool
+    tx: Transaction, *, world: World, clock: Clock, who: Actor, raw: bytes, claim: peek.Claim, topic: str | None
 ) -> tuple[SuspendHeld | None, list[outbox.Parcel]]:
     chain = world.chain_of(claim.area)
     if claim.kind != "suspend":
@@ -55,7 +57,7 @@ def _take(
     if not chain:
         raise Malformed(f"area {claim.area!r} is not in the controller's tree")
     trust = world.trust.standing_in(chain)
-    opened = unseal(raw, topic=None, trust=trust, me=Me(), now=clock, seen=_seen(world))
+    opened = unseal(raw, topic=topic, trust=trust, me=Me(), now=clock, seen=_seen(world))
     suspend = opened.payload
     if not isinstance(suspend, Suspend):
         raise WrongType(f"a {opened.kind} suspends no key")
@@ -66,7 +68,7 @@ def _take(
     held = SuspendHeld(digest=opened.digest, what=suspend, raw=raw, keyids=opened.keyids)
     _store(tx, held, opened, who, clock.wall_ms)
     orders.close_void(tx, world.trust_with(held), world, clock)
-    if published:
+    if topic is not None:
         return held, []
     parcel = outbox.Parcel(topic=held.topic, payload=raw, rank=outbox.ORDER_RANK, retain=True, expires_ms=held.what.forgotten_ms)
     return held, outbox.put(tx, [parcel], clock.wall_ms)

@@ -351,14 +351,8 @@ def _hello(turn: Turn) -> Hello:
         first_record_id=state.first_record_id,
         troubles=tuple(sorted(state.troubles)),
         boot=state.boot,
-        orders=_orders_on_disk(turn),
+        orders=state.orders_on_disk,
     )
-
-
-def _orders_on_disk(turn: Turn) -> int:
-    """Only what no power cut takes back: the controller would take fewer for an older card."""
-    under_way = [*turn.state.after.values(), *turn.state.unwritten]
-    return max(0, len(turn.state.seen.orders) - sum(after.order is not None for after in under_way))
 
 
 def tell_clock(turn: Turn, *, changed: bool) -> None:

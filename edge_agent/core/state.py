@@ -260,6 +260,12 @@ class State(Struct, frozen=True, kw_only=True):
         return Me(self.node, self.nonces)
 
     @property
+    def orders_on_disk(self) -> int:
+        """Only what no power cut takes back is counted: of fewer the controller would think that this is an older card."""
+        under_way = [*self.after.values(), *self.unwritten]
+        return max(0, len(self.seen.orders) - sum(after.order is not None for after in under_way))
+
+    @property
     def clock_usable(self) -> bool:
         """Good enough for anything timed."""
         return self.clock in ("good", "holdover")

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from controller.__main__ import build
-from controller.actions import documents, orders, refusals
+from controller.actions import documents, orders, refusals, suspends
 from controller.config import load
+from controller.core.peek import peek
 from controller.core.world import AreaKnown, NodeKnown
 from controller.errors import Refused
 from controller.init import InitOptions, initialise
@@ -19,6 +20,7 @@ from controller.store import world as stored_world
 from controller.store.database import Database
 from controller.store.orders import keys_since
 from controller.store.schema import areas
+from protocol.errors import ProtocolError
 from tests import vectors
 
 NUMBERS = {
@@ -61,11 +63,13 @@ def _one_document(case: vectors.Case) -> bool:
 
 def _is_order(raw: bytes) -> bool | None:
     """Whether it claims to be an order; None when it claims nothing readable."""
-    from controller.core.peek import peek
-    from protocol.errors import ProtocolError
+    kind = _kind(raw)
+    return None if kind is None else kind in ("order", "exercise")
 
+
+def _kind(raw: bytes) -> str | None:
     try:
-        return peek(raw).kind in ("order", "exercise")
+        return peek(raw).kind
     except ProtocolError:
         return None
 
@@ -121,7 +125,9 @@ async def _post(parts: Parts, step: vectors.Step) -> str:
     """Hand one step in by the door that it belongs to, on its topic."""
     Moment.now_ms = step.now_ms
     try:
-        if _is_order(step.sealed) is False:
+        if _kind(step.sealed) == "suspend":
+            await suspends.submit(parts, SYSTEM, step.sealed, topic=step.topic)
+        elif _is_order(step.sealed) is False:
             await documents.submit(parts, SYSTEM, step.sealed)
         else:
             await orders.submit(parts, SYSTEM, step.sealed, orders.Origin(requested_at_ms=step.now_ms, topic=step.topic))
