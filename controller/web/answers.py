@@ -1,7 +1,5 @@
 """How refusals become HTTP answers, the same on both sockets."""
 
-from typing import Final
-
 import msgspec
 from litestar import Request, Response
 from litestar.datastructures import State
@@ -10,10 +8,6 @@ from litestar.exceptions import HTTPException
 from controller.errors import Refused
 
 Asked = Request[None, None, State]
-
-
-NOT_UNDERSTOOD: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-"""What msgspec raises of bodies: also of bytes that are no UTF-8, and of what is nested too deep."""
 
 
 def refused(_request: Asked, error: Refused) -> Response[bytes]:

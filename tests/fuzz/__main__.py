@@ -40,7 +40,12 @@ def fuzz(name: str, seconds: int) -> str:
     before = set((home / "found").iterdir())
     words = [
         *(sys.executable, "-m", "tests.fuzz.one", name, f"-max_total_time={seconds}", f"-timeout={target.seconds}"),
-        *(f"-rss_limit_mb={MEMORY_MB}", f"-max_len={target.longest_bytes}", f"-artifact_prefix={home / 'found'}/"),
+        *(
+            f"-rss_limit_mb={MEMORY_MB}",
+            f"-report_slow_units={target.seconds}",
+            f"-max_len={target.longest_bytes}",
+            f"-artifact_prefix={home / 'found'}/",
+        ),
         *("-print_final_stats=1", "-len_control=0", f"-dict={home / 'words'}", str(home / "corpus")),
     ]
     with (home / "log").open("wb") as log:
