@@ -14,7 +14,7 @@ from controller.core.suspends import SuspendHeld
 from controller.core.world import Standing, World
 from controller.parts import Parts
 from controller.post import Post
-from controller.store import carrying, identity, nodes, notes, orders
+from controller.store import carrying, enrolments, identity, nodes, notes, orders
 from controller.store.database import Transaction
 from protocol import topics
 from protocol.envelope import unseal
@@ -115,6 +115,8 @@ def _take_health(tx: Transaction, node: str, message: Received, now_ms: int, eff
 
 
 def _take_sealed(tx: Transaction, world: World, clock: Clock, node: str, message: Received, effects: Effects) -> None:
+    if node not in world.nodes and enrolments.one(tx, node) is not None:
+        return  # it waits for its place: nothing that it says counts yet, and nothing is wrong with it
     trust = world.trust_of_reports(node)
     report = unseal(message.payload, topic=message.topic, trust=trust, me=Me(), now=clock, seen=Seen()).payload
     if not isinstance(report, Hello | Receipt):

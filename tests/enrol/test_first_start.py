@@ -27,10 +27,13 @@ def test_a_node_makes_its_keys_enrols_and_obeys_once_its_placement_is_signed(fie
     assert came.digits in status(card)
     assert "pending" in status(card)
     wait(lambda: not (card.folder / "claim").exists(), "the claim is wiped")
+    wait(lambda: f"as {card.node} (" in field.hq.log("broker"), "it is linked to the broker")
     field.approve(card.node)
     assert field.enrolment(card.node).state == "placed"
     wait(lambda: field.is_online(card.node) and field.hq.node(card.node).holds_current, "it holds what it should")
     wait(lambda: "placed" in status(card), "the node knows its place")
+    refusals = field.hq.http.get("/v1/refusals").json()
+    assert not [each for each in refusals if card.node in each["topic"]], "what it said while it waited is no alarm"
 
 
 def test_enrolment_waits_for_a_controller_that_is_not_there_yet(field: Field, agents):
