@@ -1,5 +1,6 @@
 """The two applications: the page and the media over HTTPS, the JSON API over the unix socket."""
 
+import msgspec
 from litestar import Litestar
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException
@@ -7,7 +8,7 @@ from litestar.exceptions import HTTPException
 from controller.errors import Refused
 from controller.parts import Parts
 from controller.web import api, api_enrol, api_preview, api_reports, api_trust, media
-from controller.web.answers import NOT_UNDERSTOOD, http_error, malformed, refused
+from controller.web.answers import http_error, malformed, refused
 from controller.web.pages import routes
 
 
@@ -26,5 +27,11 @@ def create_api(parts: Parts) -> Litestar:
         openapi_config=None,
         logging_config=None,
         request_max_body_size=api.MOST_BYTES,
-        exception_handlers={Refused: refused, HTTPException: http_error, **dict.fromkeys(NOT_UNDERSTOOD, malformed)},
+        exception_handlers={
+            Refused: refused,
+            HTTPException: http_error,
+            msgspec.MsgspecError: malformed,
+            UnicodeDecodeError: malformed,  # what msgspec raises of bytes that are no UTF-8
+            RecursionError: malformed,  # and of what is nested too deep
+        },
     )
