@@ -42,7 +42,11 @@ def _role(name: str, role: Role | None) -> list[Line]:
 def _power(power: Power) -> Line:
     classes = f"; classes {', '.join(power.classes)}" if power.classes else ""
     longest = f"; at most {power.sound_max_s} s" if power.sound_max_s is not None else ""
-    return (f"power {power.power}", f"{power.threshold} of {len(power.persons)}: {', '.join(power.persons)}{classes}{longest}")
+    service = f"; services: {power.per_day} starts a day of {len(power.contents)} recordings" if power.contents else ""
+    return (
+        f"power {power.power}",
+        f"{power.threshold} of {len(power.persons)}: {', '.join(power.persons)}{classes}{longest}{service}",
+    )
 
 
 def _start(start: Start | ExerciseStart) -> list[Line]:
