@@ -8,6 +8,7 @@ import logging
 import os
 import random
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from controller.live import Live
 from controller.media import sweep
 from controller.parts import Parts
 from controller.signer_link import SignerLink
+from controller.signing_site import create_site
 from controller.store.database import Database, migrate
 from controller.store.world import load as load_world
 from controller.web.app import create_api, create_app
@@ -64,16 +66,26 @@ async def serve(
             page_socket = bind_tcp(bind or https.bind, https.port if https_port is None else https_port)
             api_socket = bind_unix(config.api_socket)
             parts.ports.https = page_socket.getsockname()[1]
+            signing_socket = _bind_signing(config, bind, free=https_port == 0)
+            parts.ports.signing = signing_socket.getsockname()[1] if signing_socket else 0
             (config.state / "run" / "ports.json").write_text(
-                json.dumps({"https": parts.ports.https, "broker": parts.ports.broker, "pid": os.getpid()})
+                json.dumps(
+                    {
+                        "https": parts.ports.https,
+                        "signing": parts.ports.signing,
+                        "broker": parts.ports.broker,
+                        "pid": os.getpid(),
+                    }
+                )
             )
             page = https_server(create_app(parts), config.tls / "https.crt", config.tls / "https.key")
             api = api_server(create_api(parts))
+            site = https_server(create_site(origins(parts)), config.tls / "https.crt", config.tls / "https.key")
             link = BrokerLink(parts, random.random)
             parts.expect = link.expect
 
             def end() -> None:
-                page.should_exit = api.should_exit = True
+                page.should_exit = api.should_exit = site.should_exit = True
 
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
@@ -82,6 +94,7 @@ async def serve(
             async with asyncio.TaskGroup() as group:
                 linking = group.create_task(link.run())
                 serving = [group.create_task(page.serve([page_socket])), group.create_task(api.serve([api_socket]))]
+                serving += [group.create_task(site.serve([signing_socket]))] if signing_socket else []
                 await asyncio.wait(serving, return_when=asyncio.FIRST_COMPLETED)
                 end()
                 await asyncio.wait(serving)
@@ -90,6 +103,18 @@ async def serve(
                     await asyncio.wait([linking], timeout=1)
             config.api_socket.unlink(missing_ok=True)
             await parts.signer.close()
+
+
+def _bind_signing(config: Config, bind: str | None, *, free: bool) -> socket.socket | None:
+    """Where the signing page is served; None when another machine does."""
+    signing = config.settings.signing
+    return None if signing.url else bind_tcp(bind or signing.bind, 0 if free else signing.port, "[signing]")
+
+
+def origins(parts: Parts) -> list[str]:
+    """This controller's own page under each of its names: who may ask the signing page for a signature."""
+    hosts = dict.fromkeys((*parts.config.settings.hosts, "localhost", "127.0.0.1"))
+    return [f"https://{f'[{host}]' if ':' in host else host}:{parts.ports.https}" for host in hosts]
 
 
 def _sole(state: Path) -> IO[str]:

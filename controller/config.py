@@ -28,6 +28,14 @@ class HttpsPart(Struct, frozen=True, forbid_unknown_fields=True):
     port: Port = 8443
 
 
+class SigningPart(Struct, frozen=True, forbid_unknown_fields=True):
+    """The signing page: an origin of its own. `url`: where it is when another machine serves it, as https://ky.example.vn."""
+
+    bind: str = "0.0.0.0"  # noqa: S104  officers come from outside
+    port: Port = 8444
+    url: Annotated[str, Meta(pattern=r"^(https://[0-9A-Za-z.-]+(:[0-9]{1,5})?)?$")] = ""
+
+
 class SignerPart(Struct, frozen=True, forbid_unknown_fields=True):
     """The signer's limits. `caller_uid`: the controller's user, when that is another than the signer's.
 
@@ -47,6 +55,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     database_url: str | None = None
     broker: BrokerPart = BrokerPart()
     https: HttpsPart = HttpsPart()
+    signing: SigningPart = SigningPart()
     signer: SignerPart = SignerPart()
 
 

@@ -41,6 +41,7 @@ class InitOptions(Struct, frozen=True, kw_only=True):
     bind: str = "127.0.0.1"
     broker_port: int = 8883
     https_port: int = 8443
+    signing_port: int = 8444
     operators: tuple[str, ...] = ("operator-1",)
     settlements_csv: str = ""
     broker_folder: str = ""
@@ -147,7 +148,8 @@ def _with_free_ports(options: InitOptions) -> InitOptions:
     """Port 0 means: any free one; it is chosen once, here, so that `loa` and nodes can read it."""
     broker_port = options.broker_port or free_port(options.bind)
     https_port = options.https_port or free_port(options.bind)
-    return msgspec.structs.replace(options, broker_port=broker_port, https_port=https_port)
+    signing_port = options.signing_port if options.https_port else free_port(options.bind)
+    return msgspec.structs.replace(options, broker_port=broker_port, https_port=https_port, signing_port=signing_port)
 
 
 def _certificates(state: Path, options: InitOptions, hosts: Sequence[str]) -> None:
@@ -231,4 +233,10 @@ port = {options.broker_port}
 [https]
 bind = "{options.bind}"
 port = {options.https_port}
+
+# The page on which officers sign with their own keys: an origin of its own. When another machine serves its files (better),
+# write `url = "https://..."` here, and this controller serves none.
+[signing]
+bind = "{options.bind}"
+port = {options.signing_port}
 """

@@ -176,7 +176,9 @@ class Signer:
         mine = {key.person for key in body.keys if key.public == public and key.state == "active"}
         called = [person.name for person in body.persons if person.id in mine and person.service]
         if asked.issuing_body not in called:
-            raise Refusal(f"this key speaks only as {' or '.join(called) or 'nobody: the grant names it no service'}", "not-empowered")
+            raise Refusal(
+                f"this key speaks only as {' or '.join(called) or 'nobody: the grant names it no service'}", "not-empowered"
+            )
         wanted = {clip.sha256 for clip in asked.clips}
         name = "emergency" if asked.kind == "order" else "exercise"
         for power in body.powers:
@@ -189,7 +191,8 @@ class Signer:
             return _grant_of((self._folder / f"{area}{GRANT}").read_bytes()).body
         except (OSError, Malformed) as error:
             raise Refusal(
-                f"the signer has no grant of {area}, so it cannot know what this key may start: run `loa service-grant`", "no-grant"
+                f"the signer has no grant of {area}, so it cannot know what this key may start: run `loa service-grant`",
+                "no-grant",
             ) from error
 
     def _not_too_many(self, now_ms: int) -> None:

@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 
 from protocol.documents import Grant, Key, Person, Power, Role, Root
 from protocol.errors import Malformed
-from protocol.units import U32, AreaId, BulletinClass, KeyState, Name, PowerName, PublicKey, Seconds, ShortId
+from protocol.units import U32, AreaId, BulletinClass, KeyState, Name, PowerName, PublicKey, Seconds, Sha256, ShortId
 from provisioning.ceremony import DEFAULT_CLASSES, ROOT, build_grant, build_root
 from provisioning.errors import InputRefused
 from provisioning.files import read_bytes, read_text

@@ -13,6 +13,7 @@ from controller.store.database import Transaction
 from controller.store.schema import node_areas, nodes, order_nodes, orders
 from protocol.reports import OrderResult
 from protocol.seen import OrderMark, Seen
+from protocol.services import day_of
 
 _LIST: Final = msgspec.json.Decoder(tuple[str, ...])
 
@@ -53,6 +54,14 @@ def memory_of(tx: Transaction, areas: Iterable[str], incident: str | None, seq: 
     rows = tx.execute(select(orders).where(orders.c.area.in_(list(areas)), relevant))
     marks = [_stored(row).mark for row in rows]
     return Seen(orders={mark.identity: mark for mark in marks})
+
+
+def starts_of_day(tx: Transaction, authority: str, seq: int) -> tuple[OrderMark, ...]:
+    """What was started under an authority on the day of `seq`, without what was said again to nodes that have no clock."""
+    begin, end = day_of(seq)
+    of_day = and_(orders.c.op == "START", ~orders.c.reseal, orders.c.seq >= begin, orders.c.seq < end)
+    rows = tx.execute(select(orders).where(orders.c.authority == authority, of_day))
+    return tuple(_stored(row).mark for row in rows)
 
 
 def insert_order(tx: Transaction, order: OrderStored, *, only_nodes: Iterable[str] | None = None) -> None:

@@ -4,14 +4,14 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeVar, cast
+from typing import Any, Final, Literal, TypeVar, cast
 
 import msgspec
 from litestar import Request, Response, delete, get, post
 from litestar.datastructures import State
 from litestar.response import Stream
 from litestar.types import ControllerRouterHandler
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from controller.actions import areas, audit, documents, emergencies, media, nodes, orders, people, plays, refusals, status, views
 from controller.errors import Refused
@@ -44,18 +44,6 @@ class _Person(Struct, kw_only=True):
     name: str
     full_name: str
     role: Literal["officer", "operator"] = "officer"
-
-
-class _Confirm(Struct, kw_only=True):
-    draft: str
-    second: str | None = None
-    second_password: str = ""
-
-
-class _End(Struct, kw_only=True):
-    incident: str | None = None
-    areas: tuple[str, ...] = ()
-    reason: Annotated[str, Meta(max_length=300)] = ""
 
 
 def _parts(request: Asked) -> Parts:
@@ -199,38 +187,10 @@ async def post_order(request: Asked) -> Response[bytes]:
     return _json(await orders.submit(_parts(request), _who(request), await request.body()))
 
 
-@post("/v1/emergencies/draft")
-async def post_draft(request: Asked) -> Response[bytes]:
-    """Resolve and check."""
-    return _json(await emergencies.draft(_parts(request), _who(request), await _body(request, views.Request)))
-
-
-@post("/v1/emergencies/confirm")
-async def post_confirm(request: Asked) -> Response[bytes]:
-    """The second act; a second officer gives name and password."""
-    parts, body = _parts(request), await _body(request, _Confirm)
-    second = None
-    if body.second is not None:
-        session = await people.login(parts, body.second, body.second_password)
-        if session is None:
-            raise Refused("the second officer's name or password is wrong", code="second", status=403)
-        await people.logout(parts, session.token)
-        second = people.actor_of(session)
-    return _json(await emergencies.confirm(parts, _who(request), body.draft, second))
-
-
-@post("/v1/emergencies/stop")
-async def post_stop(request: Asked) -> Response[bytes]:
-    """Silence."""
-    body = await _body(request, _End)
-    return _json(await emergencies.stop(_parts(request), _who(request), body.incident, body.areas, body.reason))
-
-
-@post("/v1/emergencies/lift")
-async def post_lift(request: Asked) -> Response[bytes]:
-    """End a silence."""
-    body = await _body(request, _End)
-    return _json(await emergencies.lift(_parts(request), _who(request), body.incident, body.areas, body.reason))
+@post("/v1/emergencies/service")
+async def post_service(request: Asked) -> Response[bytes]:
+    """A relay's START: recordings that the commune's grant lists, sealed by the signer."""
+    return _json(await emergencies.start_by_service(_parts(request), _who(request), await _body(request, views.Request)))
 
 
 @get("/v1/incidents")
@@ -350,10 +310,7 @@ routes: Final[list[ControllerRouterHandler]] = [
     get_order_context,
     get_order,
     post_order,
-    post_draft,
-    post_confirm,
-    post_stop,
-    post_lift,
+    post_service,
     get_incidents,
     get_incident,
     get_media,

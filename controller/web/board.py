@@ -3,12 +3,13 @@
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from controller.actions import emergencies, nodes, status
+from controller.actions import emergencies, nodes, signatures, status
 from controller.actions.views import IncidentView, NodeView
 from controller.parts import Parts
 from controller.web.render import Part, drawn
 from controller.web.shown import plain
 from controller.web.texts import Tongue, say
+from controller.web.visitor import Visitor
 
 SHOWN_NODES: Final = 200
 ACTIVE: Final = frozenset({"waiting", "sounding"})
@@ -35,11 +36,19 @@ def active_parts(incidents: Iterable[IncidentView], tongue: Tongue, token: str) 
     return [Part(f"active-{one.incident}", drawn("part_active.html", tongue, incident=one, token=token)) for one in incidents]
 
 
+async def bottom(parts: Parts, visitor: Visitor) -> list[Part]:
+    """What stays at the bottom of every page: STOP for what sounds, and what waits for a second signature."""
+    pieces = active_parts(await active(parts), visitor.tongue, visitor.token)
+    if visitor.session is None:
+        return pieces
+    waiting = await signatures.list_waiting(parts, visitor.actor)
+    return pieces + [Part(f"waiting-{one.id}", drawn("part_waiting.html", visitor.tongue, one=one)) for one in waiting]
+
+
 async def troubles(parts: Parts, tongue: Tongue) -> list[str]:
     """What is wrong with the controller itself, in words."""
     now = await status.now(parts)
-    found = [] if now.broker_connected else [say("trouble.broker", tongue)]
-    return [*found, say("trouble.signer", tongue)] if now.signer_trouble else found
+    return [] if now.broker_connected else [say("trouble.broker", tongue)]
 
 
 def matching(found: Sequence[NodeView], q: str) -> list[NodeView]:
@@ -68,6 +77,7 @@ async def node_parts(parts: Parts, q: str, tongue: Tongue) -> tuple[list[Part], 
 def incident_parts(incident: IncidentView, tongue: Tongue, token: str) -> dict[str, list[Part]]:
     """The live regions of an incident's page: how many nodes are how far, what can be done, one row a node."""
     steps = [(state, sum(row.state == state for row in incident.rows)) for state in STATES]
+    clockless = sum(row.nonce is not None for row in incident.rows)
     always = {"sent", "received", "sounding", "ended"}
     return {
         "steps": [
@@ -78,6 +88,6 @@ def incident_parts(incident: IncidentView, tongue: Tongue, token: str) -> dict[s
                 ),
             )
         ],
-        "acts": [Part("acts-now", drawn("part_acts.html", tongue, incident=incident, token=token))],
+        "acts": [Part("acts-now", drawn("part_acts.html", tongue, incident=incident, token=token, clockless=clockless))],
         "rows": [Part(f"row-{row.node}", drawn("part_row.html", tongue, row=row)) for row in incident.rows],
     }

@@ -55,7 +55,7 @@ class Sent(Struct):
 async def regions_of(parts: Parts, watched: Watched) -> dict[str, list[Part]]:
     """Every live region of the page that a browser shows, drawn now."""
     tongue, token = watched.visitor.tongue, watched.visitor.token
-    found = {"active": board.active_parts(await board.active(parts), tongue, token)}
+    found = {"active": await board.bottom(parts, watched.visitor)}
     if watched.incident:
         found |= board.incident_parts(await emergencies.progress(parts, watched.incident), tongue, token)
     if watched.nodes:

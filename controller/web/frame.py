@@ -13,7 +13,7 @@ async def page(
     """Draw a page. `mode` is `live` or `exercise` when all of the page is about one, `events` the stream that keeps it fresh."""
     visitor, parts = visitor_of(request), parts_of(request)
     inside = visitor.session is not None and not visitor.must_change
-    bar = board.active_parts(await board.active(parts), visitor.tongue, visitor.token) if inside else []
+    bar = await board.bottom(parts, visitor) if inside else []
     return html(
         request,
         template,

@@ -10,7 +10,7 @@ from litestar.static_files import create_static_files_router
 from litestar.types import ControllerRouterHandler
 
 from controller.errors import Refused
-from controller.web import emergency, events, incident, lists, login, plan, timetable
+from controller.web import emergency, events, incident, lists, login, plan, sign, timetable
 from controller.web.frame import wrong
 from controller.web.render import HEADERS, STATIC, drawn, go
 from controller.web.texts import say
@@ -48,7 +48,7 @@ def _refused(request: Request[None, None, State], error: Refused) -> Response[st
 _everybody: Final = Router(
     "/",
     guards=[establish],
-    route_handlers=[login.login_form, login.login, login.language, events.events],
+    route_handlers=[login.login_form, login.login, login.language, events.events, sign.came_back],
     exception_handlers={StaleForm: _stale, Refused: _refused},
     request_max_body_size=MOST_FORM_BYTES,
     include_in_schema=False,
@@ -77,6 +77,11 @@ _officers: Final = Router(
         incident.lift_incident,
         incident.stop_form,
         incident.stop_area,
+        incident.say_again,
+        sign.waiting,
+        sign.sign_second,
+        sign.drop_waiting,
+        sign.key_page,
     ],
     exception_handlers={LoginNeeded: _to_login, PasswordNeeded: _to_password, StaleForm: _stale, Refused: _refused},
     request_max_body_size=MOST_FORM_BYTES,
@@ -88,4 +93,12 @@ _static: Final = create_static_files_router(
     cache_control=CacheControlHeader(max_age=31_536_000, immutable=True),
     include_in_schema=False,
 )
-routes: Final[list[ControllerRouterHandler]] = [_everybody, _officers, _static]
+_signed: Final = Router(
+    "/",
+    guards=[establish, signed_in],
+    route_handlers=[sign.take],
+    exception_handlers={LoginNeeded: _to_login, PasswordNeeded: _to_password, StaleForm: _stale, Refused: _refused},
+    request_max_body_size=sign.MOST_SEALED_BYTES,
+    include_in_schema=False,
+)
+routes: Final[list[ControllerRouterHandler]] = [_everybody, _officers, _signed, sign.to_sign, sign.to_hear, _static]

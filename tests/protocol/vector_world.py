@@ -108,9 +108,7 @@ def grant_body(persons: tuple[Person, ...], owners: tuple[Key, ...], *powers: Po
     return GrantBody(persons=persons, keys=owners, powers=powers, until_ms=until_ms)
 
 
-def power(
-    name: str, persons: str, threshold: int = 1, classes: str = "", sound_max_s: int | None = None, **more: Any
-) -> Power:
+def power(name: str, persons: str, threshold: int = 1, classes: str = "", sound_max_s: int | None = None, **more: Any) -> Power:
     return Power(
         power=name,
         persons=tuple(persons.split()),
