@@ -112,7 +112,7 @@ def _bind_signing(config: Config, bind: str | None, *, free: bool) -> socket.soc
 
 
 def origins(parts: Parts) -> list[str]:
-    """This controller's own page under each of its names: who may ask the signing page for a signature."""
+    """The page under each name of this controller: who may ask the signing page for a signature."""
     hosts = dict.fromkeys((*parts.config.settings.hosts, "localhost", "127.0.0.1"))
     return [f"https://{f'[{host}]' if ':' in host else host}:{parts.ports.https}" for host in hosts]
 

@@ -106,6 +106,8 @@ async def second(parts: Parts, who: Actor, waiting_id: str) -> Wanted:
     held = await parts.database.read(lambda tx: waiting.find(tx, waiting_id, parts.now_ms()))
     if held is None:
         raise gone()
+    if held.created_by == who.name:
+        raise Refused("this needs another person: who signed first cannot be the second too", code="second", status=403)
     return _keep(parts, who, Wanted(act=_act(held.op), areas=held.areas, waiting=waiting_id))
 
 

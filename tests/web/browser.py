@@ -17,9 +17,6 @@ from tests.web.house import PASSWORD, SIGNERS, House
 TOKEN = re.compile(r'name="form_token" value="([^"]+)"')
 
 
-SIGNING_PORT = 8444
-
-
 def sealed(one: dict, name: str) -> str:
     """One order of what the signing page reads, with one more signature."""
     sealer = keys.sealer(SIGNERS[name])
@@ -55,8 +52,11 @@ class Officer:
         sent = {"form_token": found.group(1)} | {name.replace("_", "-"): value for name, value in fields.items()}
         sent["form_token"] = sent.pop("form-token", sent["form_token"])
         self.page = await self.browser.post(path, data=sent, follow_redirects=False)
-        while self.page.is_redirect and self.page.next_request.url.port in (None, 443):
+        hops = []
+        while self.page.is_redirect and self.page.next_request.url.port == self.browser.base_url.port:
+            hops.append(self.page)
             self.page = await self.browser.get(self.page.next_request.url, follow_redirects=False)
+        self.page.history = hops
         if self.page.is_redirect:
             self.page = httpx.Response(200, request=httpx.Request("GET", self.page.headers["location"]))
         return self.text
@@ -71,7 +71,7 @@ class Officer:
     @property
     def wants(self) -> dict[str, str]:
         """What the signing page was asked for, in the fragment of the address that led there; empty elsewhere."""
-        return dict(parse_qsl(self.page.url.fragment)) if self.page.url.port == SIGNING_PORT else {}
+        return dict(parse_qsl(self.page.url.fragment))
 
     async def to_sign(self, name: str) -> dict:
         """What the signing page reads for a person's key."""

@@ -29,6 +29,7 @@ from protocol.documents import ChainLink, Key, Person, Power, Role
 from protocol.envelope import digest_of, seal
 from protocol.messages import TYPES
 from protocol.reports import Alive, Health, Held, OrderResult, PlayRecord
+from protocol.seen import Slot
 from protocol.topics import topic
 from provisioning import ceremony, enrol
 
@@ -98,6 +99,11 @@ async def _trust(parts: Parts) -> None:
         now_ms=now_ms(),
     )
     await documents.pin_root(parts, SYSTEM, _sealed(root), digest_of("root", msgspec.json.encode(root)))
+    await _grants(parts, {})
+
+
+async def _grants(parts: Parts, more: dict[str, str]) -> None:
+    """Each officer's power in the four communes and the province; `more`: further keys of theirs."""
     both = tuple(SIGNERS)
     for commune in (*COMMUNES, "52"):
         people = (*(Person(id=name, name=name) for name in SIGNERS), Person(id="chu-tich", name="Chủ tịch UBND xã"))
@@ -110,11 +116,13 @@ async def _trust(parts: Parts) -> None:
             persons=people,
             keys=(
                 *(Key(public=keys.public_hex(key), person=name) for name, key in SIGNERS.items()),
+                *(Key(public=public, person=name) for name, public in more.items()),
                 Key(public=keys.public_hex(CHAIR), person="chu-tich"),
             ),
             powers=tuple(powers),
             until_ms=now_ms() + 365 * 86_400_000,
             now_ms=now_ms(),
+            prev=held.digest if (held := parts.world.standing.get(Slot("grant", commune, "-"))) else None,
         )
         await documents.submit(parts, SYSTEM, _sealed(grant))
 
@@ -201,6 +209,10 @@ class House:
         sealed = seal(Programme(**common, **span, body=ProgrammeBody(items=items)), [keys.sealer(CHAIR)])
         await documents.submit(self.parts, SYSTEM, sealed)
 
+    async def grant(self, **more: str) -> None:
+        """The chair and the deputy grant these officers another key of theirs: the public half that their browser shows."""
+        await _grants(self.parts, {name.replace("_", "."): public for name, public in more.items()})
+
     def browser(self) -> httpx.AsyncClient:
         """A browser without scripts."""
         transport = httpx.ASGITransport(app=create_app(self.parts))
@@ -213,7 +225,7 @@ async def house(master: Master, folder: Path) -> AsyncIterator[House]:
     shutil.copytree(master.folder, folder)
     config = load(folder)
     parts = build(config)
-    parts.broker.connected = True
+    parts.broker.connected, parts.ports.signing = True, 8444
     try:
         yield House(master, parts, Reports(parts))
     finally:
