@@ -75,7 +75,7 @@ def test_a_wrong_word_leaves_no_folder_behind(tmp_path: Path, words, sentence):
 
 
 def test_a_service_key_stays_in_the_signers_folder_and_its_public_half_goes_into_the_grant(office, tmp_path):
-    out = tmp_path / "button.pub"
+    out = tmp_path / "relay.pub"
     assert office.loa("service-key", "--area", "52.24076", "--out", str(out)).code == 0
     assert json.loads(out.read_text())["person"] == "service-52.24076"
     assert "PRIVATE" not in out.read_text()
