@@ -336,10 +336,11 @@ async def test_without_scripts_everything_is_read_and_signing_says_what_it_needs
         page = seen.page
         await seen.login()
         await seen.write("52.24076.002", "live", "Nước lên nhanh.")
-        await expect(page.locator("main")).to_contain_text("Ký trên trang cần JavaScript")
+        assert "Ký trên trang cần JavaScript" in await page.content()
         await seen.picture("30-review")
         await page.click("#to-sign")
-        await expect(page.locator("noscript, main").first).to_contain_text("JavaScript")
+        await page.wait_for_url(f"{seen.signing}/*")
+        assert "Trang ký cần JavaScript" in await page.content()
         assert await emergencies.incidents(house.parts) == []
 
 
