@@ -1,5 +1,6 @@
 """`loa init` makes a whole state folder or none."""
 
+import hashlib
 import json
 import stat
 import subprocess
@@ -98,3 +99,20 @@ def test_what_is_no_state_folder_is_named(tmp_path: Path, words):
     done = subprocess.run([*LOA, *words, "--state", str(tmp_path)], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
     assert "is no state folder" in done.stderr
+
+
+def test_the_signing_pages_files_are_copied_with_their_hashes_and_headers(still, tmp_path):
+    said = still.loa(
+        "signing-page", "--to", str(tmp_path / "page"), "--controller", "https://loa.example.vn:8443", "--json"
+    ).json()
+    for name, digest in said["files"].items():
+        assert hashlib.sha256((tmp_path / "page" / name).read_bytes()).hexdigest() == digest
+    assert {"index.html", "sign.js", "dsse.js"} <= set(said["files"])
+    assert "connect-src https://loa.example.vn:8443;" in said["headers"]["content-security-policy"]
+
+
+def test_a_grant_goes_beside_the_service_key_that_it_names_and_no_other(office, tmp_path):
+    said = office.loa("service-grant", str(office.papers.grant))
+    assert said.code == 1
+    assert "service" in said.err
+    assert not list((office.state / "signer").glob("*.grant.json"))
