@@ -16,7 +16,7 @@ from controller.parts import Actor, Parts, Wanted
 from controller.store import nodes, notes, orders, people, waiting
 from controller.store.database import Transaction
 from controller.store.waiting import Waiting
-from protocol.envelope import Opened, payload_of, unseal
+from protocol.envelope import Opened, payload_of, signed_by, unseal
 from protocol.errors import ProtocolError, TooFewPersons
 from protocol.orders import AnyOrder, ExerciseStart, Start
 from protocol.rules import Me
@@ -132,12 +132,19 @@ async def _let_out(parts: Parts, who: Actor, asked: Wanted, raws: Sequence[bytes
     return view.incident
 
 
-def _signatures(raw: bytes) -> int:
-    return len(msgspec.json.decode(raw)["signatures"])
+def _persons(parts: Parts, raw: bytes) -> int:
+    """How many persons of the order's own grant have signed it. Raises Refused when any signature is of somebody else."""
+    claim = peek.peek(raw)
+    trust = parts.world.trust.standing_in(parts.world.chain_of(claim.area))
+    good, signatures = signed_by(raw, trust)
+    signers = [signer for signer in trust.signers(claim.authority, good) if not signer.service]
+    if len(signers) != signatures:
+        raise Refused("a key has signed that may not sign this, so it was not kept", code="not-empowered", status=403)
+    return len({signer.person for signer in signers})
 
 
 async def _keep(parts: Parts, who: Actor, asked: Wanted, raws: Sequence[bytes], before: Waiting | None) -> str:
-    persons = min(_signatures(raw) for raw in raws)
+    persons = min(_persons(parts, raw) for raw in raws)
     if before is not None:
         if persons <= before.persons or who.name == before.created_by:
             raise Refused("this needs another person: who signed first cannot be the second too", code="second", status=403)

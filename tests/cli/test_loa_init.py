@@ -116,3 +116,9 @@ def test_a_grant_goes_beside_the_service_key_that_it_names_and_no_other(office, 
     assert said.code == 1
     assert "service" in said.err
     assert not list((office.state / "signer").glob("*.grant.json"))
+
+
+def test_a_relay_says_no_words_and_a_person_names_a_key(still):
+    start = ("emergency", "start", "--area", "52.24076.001", "--text-vi", "Thử.")
+    assert "no words" in still.loa(*start, "--service").err
+    assert "--key" in still.loa(*start).err

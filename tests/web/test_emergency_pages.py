@@ -9,9 +9,9 @@ import pytest
 
 from controller.actions import emergencies, people, signatures
 from controller.parts import SYSTEM
-from controller.store import orders
+from controller.store import orders, waiting
 from protocol import keys
-from protocol.envelope import seal
+from protocol.envelope import add_signature, seal
 from protocol.orders import Start
 from tests.web.browser import Officer, officer, packed, sealed
 from tests.web.house import House, now_ms
@@ -234,6 +234,24 @@ async def test_one_officer_is_never_two(house: House):
     await second.sign("h.yer")
     assert second.page.status_code == 403
     assert "Cần chữ ký của một người khác" in second.words
+    assert await incidents_of(house) == []
+
+
+async def test_a_key_without_the_power_adds_nothing_to_what_waits(house: House):
+    first, second = await officer(house), await lan(house)
+    draft = await first.draft("52")
+    await first.press(f"/emergency/confirm/{draft}")
+    await first.sign("h.yer")
+    (waits,) = await signatures.list_waiting(house.parts, SYSTEM)
+    before = await house.parts.database.run(lambda tx: waiting.find(tx, waits.id, now_ms()))
+    await second.open("/waiting")
+    await second.press(f"/waiting/{waits.id}/sign")
+    token, told = second.wants["sign"], await second.to_sign("lan")
+    raws = [add_signature(one["sealed"].encode(), keys.sealer(keys.new_key())).decode() for one in told["orders"]]
+    await second.open(f"/signed/{token}")
+    await second.press(f"/signed/{token}/take", sealed=packed(raws))
+    assert second.page.status_code == 403
+    assert await house.parts.database.run(lambda tx: waiting.find(tx, waits.id, now_ms())) == before
     assert await incidents_of(house) == []
 
 
