@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import closing, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Final
 
@@ -29,6 +30,7 @@ from controller.live import Live
 from controller.media import sweep
 from controller.parts import Parts
 from controller.signer_link import SignerLink
+from controller.signing_site import create_site
 from controller.store.database import Database, migrate
 from controller.store.world import load as load_world
 from controller.web.app import create_api, create_app
@@ -94,12 +96,15 @@ async def serve(
             parts.ports.https = page_socket.getsockname()[1]
             door_socket = enrol_socket(config, bind, enrol_port)
             parts.ports.enrol = door_socket.getsockname()[1] if door_socket else 0
-            ports = {"https": parts.ports.https, "broker": parts.ports.broker, "enrol": parts.ports.enrol, "pid": os.getpid()}
-            (config.state / "run" / "ports.json").write_text(json.dumps(ports))
+            signing_socket = _signing_socket(config, bind, free=https_port == 0)
+            parts.ports.signing = signing_socket.getsockname()[1] if signing_socket else 0
+            (config.state / "run" / "ports.json").write_text(json.dumps(asdict(parts.ports) | {"pid": os.getpid()}))
             tls = ServerTls(config.tls / "https.crt", credentials.find("loa-https-key", config.tls / "https.key"))
             servers = [(https_server(create_app(parts), tls), page_socket), (api_server(create_api(parts)), api_socket)]
             if door_socket is not None:
                 servers.append((https_server(create_enrol(parts), tls, strangers=True), door_socket))
+            if signing_socket is not None:
+                servers.append((https_server(create_site(origins(parts)), tls), signing_socket))
             link, keeper = BrokerLink(parts, random.random), Doorkeeper(parts, tls.read_again)
             parts.expect, parts.tell_broker, parts.roots_changed = link.expect, keeper.tell, keeper.roots_changed
 
@@ -134,6 +139,18 @@ async def _sign_daily(parts: Parts) -> None:
     while True:
         await asyncio.sleep(HEAD_LOOK_S)
         await audit.sign_head(parts, key)
+
+
+def _signing_socket(config: Config, bind: str | None, *, free: bool) -> socket.socket | None:
+    """Where the signing page is served; None when another machine does."""
+    signing = config.settings.signing
+    return None if signing.url else bind_tcp(bind or signing.bind, 0 if free else signing.port, "[signing]")
+
+
+def origins(parts: Parts) -> list[str]:
+    """The page under each name of this controller: who may ask the signing page for a signature."""
+    hosts = dict.fromkeys((*parts.config.settings.hosts, "localhost", "127.0.0.1"))
+    return [f"https://{f'[{host}]' if ':' in host else host}:{parts.ports.https}" for host in hosts]
 
 
 def _sole(state: Path) -> IO[str]:

@@ -42,6 +42,14 @@ class EnrolPart(Struct, frozen=True, forbid_unknown_fields=True):
     life_s: Annotated[int, Meta(ge=2, le=366 * 86_400)] = 90 * 86_400
 
 
+class SigningPart(Struct, frozen=True, forbid_unknown_fields=True):
+    """The signing page: an origin of its own. `url`: where it is when another machine serves it, as https://ky.example.vn."""
+
+    bind: str = "0.0.0.0"  # noqa: S104  officers come from outside
+    port: Port = 8445
+    url: Annotated[str, Meta(pattern=r"^(https://[0-9A-Za-z.-]+(:[0-9]{1,5})?)?$")] = ""
+
+
 class SignerPart(Struct, frozen=True, forbid_unknown_fields=True):
     """The signer's limits. `caller_uid`: the controller's user, when that is another than the signer's.
 
@@ -62,6 +70,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     broker: BrokerPart = BrokerPart()
     https: HttpsPart = HttpsPart()
     enrol: EnrolPart = EnrolPart()
+    signing: SigningPart = SigningPart()
     signer: SignerPart = SignerPart()
 
 

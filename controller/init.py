@@ -23,6 +23,7 @@ FOLDER_MODE: Final = 0o700
 SECRET_MODE: Final = 0o600
 FOLDERS: Final = ("ca", "broker", "tls", "media", "trust", "signer", "run")
 ENROL_PORT: Final = 8444
+SIGNING_PORT: Final = 8445
 LOOPBACK: Final = ("127.0.0.1", "localhost")
 HOST: Final = re.compile(r"[0-9A-Za-z]([0-9A-Za-z.:-]{0,251}[0-9A-Za-z])?")
 EVERYWHERE: Final = frozenset({"0.0.0.0", "::", ""})  # noqa: S104  recognised here, never bound by itself
@@ -35,7 +36,7 @@ class InitRefused(Exception):
 class InitOptions(Struct, frozen=True, kw_only=True):
     """What the person chooses. `hosts`: names and addresses under which nodes and browsers reach this machine, first the best.
 
-    `enrol_port` None: 8444, or any free one where the page takes any free one.
+    `enrol_port`, `signing_port` None: 8444 and 8445, or any free ones where the page takes any free one.
 
     The `broker_*`: folder, memory and group of a broker that runs as its own user (systemd); else all lies in the state folder.
     """
@@ -46,6 +47,7 @@ class InitOptions(Struct, frozen=True, kw_only=True):
     broker_port: int = 8883
     https_port: int = 8443
     enrol_port: int | None = None
+    signing_port: int | None = None
     operators: tuple[str, ...] = ("operator-1",)
     settlements_csv: str = ""
     broker_folder: str = ""
@@ -155,11 +157,17 @@ def _with_free_ports(options: InitOptions) -> InitOptions:
     """Port 0 means: any free one; it is chosen once, here, so that `loa` and nodes can read it."""
     broker_port = options.broker_port or free_port(options.bind)
     https_port = options.https_port or free_port(options.bind)
-    enrol_port = options.enrol_port
-    if enrol_port is None:
-        enrol_port = ENROL_PORT if options.https_port else 0
-    enrol_port = enrol_port or free_port(options.bind)
-    return msgspec.structs.replace(options, broker_port=broker_port, https_port=https_port, enrol_port=enrol_port)
+    enrol_port = _port(options, options.enrol_port, ENROL_PORT)
+    signing_port = _port(options, options.signing_port, SIGNING_PORT)
+    return msgspec.structs.replace(
+        options, broker_port=broker_port, https_port=https_port, enrol_port=enrol_port, signing_port=signing_port
+    )
+
+
+def _port(options: InitOptions, chosen: int | None, usual: int) -> int:
+    """The chosen port, or the usual one; where the page takes any free one, so does what was not chosen."""
+    wanted = (usual if options.https_port else 0) if chosen is None else chosen
+    return wanted or free_port(options.bind)
 
 
 def _certificates(state: Path, options: InitOptions, hosts: Sequence[str]) -> None:
@@ -253,4 +261,10 @@ port = {options.https_port}
 [enrol]
 bind = "{options.bind}"
 port = {options.enrol_port}
+
+# The page on which officers sign with their own keys: an origin of its own. When another machine serves its files (better),
+# write `url = "https://..."` here, and this controller serves none.
+[signing]
+bind = "{options.bind}"
+port = {options.signing_port}
 """

@@ -117,7 +117,7 @@ class ServerTls:
         self.context.load_cert_chain(*self._files)
 
 
-def bind_tcp(bind: str, port: int) -> socket.socket:
+def bind_tcp(bind: str, port: int, section: str = "[https]") -> socket.socket:
     """A listening socket; port 0 picks a free one. Raises ConfigWrong when it is taken."""
     family = socket.AF_INET6 if ":" in bind else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
@@ -127,7 +127,7 @@ def bind_tcp(bind: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         raise ConfigWrong(
-            f"loa.toml, [https] bind and port: {bind}:{port} cannot be had ({error}); choose another port"
+            f"loa.toml, {section} bind and port: {bind}:{port} cannot be had ({error}); choose another port"
         ) from error
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener

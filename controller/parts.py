@@ -45,6 +45,7 @@ class Ports:
     """The ports in use, once they are bound."""
 
     https: int = 0
+    signing: int = 0
     broker: int = 0
     enrol: int = 0
 
@@ -60,6 +61,26 @@ class Pending:
 
 async def _nobody(_revoked: tuple[str, ...] = ()) -> None:
     """No broker to tell."""
+
+
+class Wanted(Struct, frozen=True, kw_only=True):
+    """A signature that somebody was sent to give in the browser: for a START, a STOP or LIFT, once more, or as second person.
+
+    `token` lets the signing page, which has no session, read what it is to show; only the asker's session brings it back.
+    """
+
+    act: Literal["START", "STOP", "LIFT"]
+    areas: tuple[str, ...]
+    request: Request | None = None
+    incident: str | None = None
+    exercise: bool = False
+    reason: str = ""
+    draft: str = ""
+    waiting: str = ""
+    again: bool = False
+    token: str = ""
+    created_by: str = ""
+    expires_ms: int = 0
 
 
 @dataclass
@@ -95,6 +116,7 @@ class Parts:
     drafts: dict[str, Pending] = field(default_factory=dict)
     begun_ms: dict[str, int] = field(default_factory=dict)
     waiting: int = 0
+    wanted: dict[str, Wanted] = field(default_factory=dict)
     hashing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
     expect: Callable[[str], None] = lambda _area: None
     tell_broker: Callable[[tuple[str, ...]], Awaitable[None]] = field(default=_nobody)

@@ -1,12 +1,12 @@
 """The signer: its own process, the only opener of service keys. It writes the order itself and signs no bytes of others.
 
-A key is a file `<area>.pem` in its folder and says only what concerns that area: emergency, exercise, stop and lift,
-sounding for ten minutes at most, so many starts a minute. Everything it seals or refuses is logged.
+A key is a file `<area>.pem` in its folder. Beside it lies `<area>.grant.json`, the sealed grant that names it: the signer starts
+the recordings that stand there, under the name that stands there, so often a day, and nothing else. It signs no STOP and no
+word. Nodes and controller judge the same by themselves; this is so that a seized controller gets no signature at all.
 """
 
 import asyncio
 import contextlib
-import json
 import logging
 import os
 import re
@@ -19,22 +19,24 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+from msgspec import Struct
 
 from controller.ca import write_once
 from controller.config import Config
 from controller.errors import ConfigWrong
-from controller.signing import QUESTION, Answer, Asked, KeyKnown, Keys, payload_of
+from controller.signing import QUESTION, Answer, Asked, KeyKnown, Keys, start_of
 from protocol import keys, node_id
-from protocol.envelope import Sealer, seal
+from protocol.documents import Grant, GrantBody, Power
+from protocol.envelope import Sealer, payload_of, seal
 from protocol.errors import Malformed
-from protocol.rules import ACCEPT_MAX_MS, FUTURE_SLACK_MS, SERVICE_SOUND_MAX_S
+from protocol.rules import ACCEPT_MAX_MS, FUTURE_SLACK_MS
+from protocol.services import SOUND_MAX_S, day_of
 
 CLOCKS_APART_MS: Final = 60_000
-ENDS_A_MINUTE: Final = 200
-"""STOP is never held back by many STARTs; this only bounds a runaway caller."""
 MINUTE_MS: Final = 60_000
 LINE_BYTES: Final = 65_536
 LAST: Final = "last.json"
+GRANT: Final = ".grant.json"
 COMMUNE: Final = re.compile(r"[0-9]{2}\.[0-9]{5}")
 log = logging.getLogger("loa.signer")
 
@@ -63,19 +65,63 @@ def new_service_key(folder: Path, area: str) -> str:
     return keys.public_hex(key)
 
 
+class Started(Struct, frozen=True):
+    """One start of a key, kept for its day."""
+
+    at_ms: int
+    area: str
+    incident: str
+
+
+class Memory(Struct):
+    """By key: its last number, and what it started today."""
+
+    last: dict[str, int]
+    started: dict[str, list[Started]]
+
+
+def _grant_of(raw: bytes) -> Grant:
+    payload = payload_of(raw)
+    if not isinstance(payload, Grant):
+        raise Malformed(f"a {payload.kind}, not a grant")
+    return payload
+
+
+def take_grant(folder: Path, raw: bytes) -> str:
+    """Lay a signed grant beside the service key that it names; gives the area. Raises ConfigWrong."""
+    try:
+        grant = _grant_of(raw)
+    except Malformed as error:
+        raise ConfigWrong(f"this is no signed grant ({error}): name the file that `loa-provision grant sign` wrote") from error
+    pem = folder / f"{grant.subject}.pem"
+    if not COMMUNE.fullmatch(grant.subject) or not pem.is_file():
+        raise ConfigWrong(f"{folder} has no service key of {grant.subject}: make it first with `loa service-key`")
+    public = keys.public_hex(keys.from_pem(pem.read_bytes(), None))
+    services = {person.id for person in grant.body.persons if person.service}
+    if not any(key.public == public and key.person in services for key in grant.body.keys):
+        raise ConfigWrong(f"this grant of {grant.subject} does not name {pem} as a service: sign one that does")
+    new = folder / f"{grant.subject}{GRANT}.new"
+    with new.open("wb") as file:
+        file.write(raw)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(folder / f"{grant.subject}{GRANT}")
+    return grant.subject
+
+
 class Signer:
     """Keys, their last sequence numbers and the limits. `now_ms` is this process's own clock."""
 
     def __init__(self, folder: Path, now_ms: Callable[[], int], *, starts_a_minute: int) -> None:
         self._folder = folder
         self._now_ms = now_ms
-        self._limits = {True: starts_a_minute, False: ENDS_A_MINUTE}
-        self._sealed_ms: dict[bool, deque[int]] = {True: deque(), False: deque()}
+        self._starts_a_minute = starts_a_minute
+        self._sealed_ms: deque[int] = deque()
         self._sealers: dict[str, Sealer] = {}
         self._known: dict[str, KeyKnown] = {}
-        self._last: dict[str, int] = {}
+        self._memory = Memory(last={}, started={})
         with contextlib.suppress(FileNotFoundError):
-            self._last = msgspec.json.decode((folder / LAST).read_bytes(), type=dict[str, int])
+            self._memory = msgspec.json.decode((folder / LAST).read_bytes(), type=Memory)
 
     def keys(self) -> tuple[KeyKnown, ...]:
         """What is in the folder now; new files are taken up without a restart."""
@@ -97,12 +143,12 @@ class Signer:
         if sealer is None:
             raise Refusal(f"no service key for {asked.authority}: make one and let the grant name it", "no-key")
         self._within(asked, now_ms)
-        seq = max(now_ms, self._last.get(asked.authority, 0) + 1, asked.highest_seq + 1)
+        seq = max(now_ms, self._memory.last.get(asked.authority, 0) + 1, asked.highest_seq + 1)
         if seq > now_ms + FUTURE_SLACK_MS // 2:
             raise Refusal("an order from the future is known there: check the clocks of controller and signer", "clock")
-        self._remember(asked.authority, seq)
+        self._count(asked, seq, self._limits(asked))
         try:
-            return seal(payload_of(asked, seq), [sealer])
+            return seal(start_of(asked, seq), [sealer])
         except (Malformed, msgspec.ValidationError) as error:
             raise Refusal(f"this order breaks the limits of its kind: {error}", "malformed") from error
 
@@ -115,37 +161,64 @@ class Signer:
         below = asked.area == asked.authority or asked.area.startswith(asked.authority + ".") or node_id.is_valid(asked.area)
         if not below:
             raise Refusal(f"the service key of {asked.authority} does not speak for {asked.area}", "not-empowered")
-        if asked.kind == "exercise" and asked.act == "LIFT":
-            raise Refusal("an exercise leaves no silence behind that could be lifted", "malformed")
-        if asked.act == "START":
-            self._start_within(asked, now_ms)
-        self._not_too_many(asked.act == "START", now_ms)
-
-    def _start_within(self, asked: Asked, now_ms: int) -> None:
-        if asked.incident is None:
-            raise Refusal("a START names its incident", "malformed")
-        if asked.sound_max_s > SERVICE_SOUND_MAX_S:
-            raise Refusal(f"a service key sounds for at most {SERVICE_SOUND_MAX_S} s; longer needs an officer's key", "too-long")
+        if asked.sound_max_s > SOUND_MAX_S:
+            raise Refusal(f"a service key sounds for at most {SOUND_MAX_S} s; longer needs an officer's key", "too-long")
         until_ms = asked.accept_until_ms or now_ms + asked.accept_s * 1000
         if not now_ms < until_ms <= now_ms + ACCEPT_MAX_MS[asked.kind]:
             raise Refusal("its time of acceptance is over, or further away than its kind allows", "expired")
-        if not asked.text and not asked.clips:
-            raise Refusal("there is nothing to be said: give a text or a recorded clip", "malformed")
+        if not asked.clips:
+            raise Refusal("there is nothing to be said: name a recording that the grant lists", "malformed")
+        self._not_too_many(now_ms)
 
-    def _not_too_many(self, is_start: bool, now_ms: int) -> None:
-        recent = self._sealed_ms[is_start]
+    def _limits(self, asked: Asked) -> Power:
+        """What the grant beside the key allows it for this kind, if it allows these recordings. Raises Refusal."""
+        body, public = self._grant(asked.authority), self._known[asked.authority].public
+        mine = {key.person for key in body.keys if key.public == public and key.state == "active"}
+        called = [person.name for person in body.persons if person.id in mine and person.service]
+        if asked.issuing_body not in called:
+            raise Refusal(
+                f"this key speaks only as {' or '.join(called) or 'nobody: the grant names it no service'}", "not-empowered"
+            )
+        wanted = {clip.sha256 for clip in asked.clips}
+        name = "emergency" if asked.kind == "order" else "exercise"
+        for power in body.powers:
+            if power.power == name and mine & set(power.persons) and wanted <= set(power.contents):
+                return power
+        raise Refusal("the grant of this key lists no such recording: only an officer's own key starts it", "not-listed")
+
+    def _grant(self, area: str) -> GrantBody:
+        try:
+            return _grant_of((self._folder / f"{area}{GRANT}").read_bytes()).body
+        except (OSError, Malformed) as error:
+            raise Refusal(
+                f"the signer has no grant of {area}, so it cannot know what this key may start: run `loa service-grant`",
+                "no-grant",
+            ) from error
+
+    def _not_too_many(self, now_ms: int) -> None:
+        recent = self._sealed_ms
         while recent and recent[0] <= now_ms - MINUTE_MS:
             recent.popleft()
-        if len(recent) >= self._limits[is_start]:
+        if len(recent) >= self._starts_a_minute:
             raise Refusal(f"{len(recent)} orders within a minute: wait, or use an officer's key", "too-many")
         recent.append(now_ms)
 
-    def _remember(self, area: str, seq: int) -> None:
-        """On disk before the signature leaves: a restart with a clock set back must not repeat a number."""
-        self._last[area] = seq
+    def _count(self, asked: Asked, seq: int, power: Power) -> None:
+        """One start more of the day of `seq`; the same incident said again (to a node without a clock) counts once an area.
+
+        On disk before the signature leaves: a restart with a clock set back must repeat no number and grant no new day.
+        """
+        begin, end = day_of(seq)
+        today = [each for each in self._memory.started.get(asked.authority, []) if begin <= each.at_ms < end]
+        if not any(each.area == asked.area and each.incident == asked.incident for each in today):
+            if len(today) >= (power.per_day or 0):
+                raise Refusal(f"the grant allows this key {power.per_day} starts a day, and they are used up", "day-used-up")
+            today.append(Started(at_ms=seq, area=asked.area, incident=asked.incident))
+        self._memory.started[asked.authority] = today
+        self._memory.last[asked.authority] = seq
         new = self._folder / (LAST + ".new")
-        with new.open("w", encoding="utf-8") as file:
-            json.dump(self._last, file)
+        with new.open("wb") as file:
+            file.write(msgspec.json.encode(self._memory))
             file.flush()
             os.fsync(file.fileno())
         new.replace(self._folder / LAST)
@@ -158,7 +231,7 @@ class Signer:
             return Answer(refused=f"the signer does not understand the question: {error}", code="malformed")
         if isinstance(question, Keys):
             return Answer(keys=self.keys())
-        told = f"{question.kind} {question.act} {question.incident} for {question.area} by {question.authority}"
+        told = f"{question.kind} {question.incident} for {question.area} by {question.authority}"
         try:
             sealed = self.seal(question)
         except Refusal as refusal:

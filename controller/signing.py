@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from protocol.orders import AnyOrder, Clip, ExerciseStart, ExerciseStop, Lift, Start, Stop, Text
-from protocol.units import U32, AreaId, Incident, Ms, Name, NodeId, Nonce, ShortId
+from protocol.orders import AnyStart, Clip, ExerciseStart, Start
+from protocol.units import U32, AreaId, Incident, Ms, Name, Nonce, ShortId
 
 
 class Keys(Struct, frozen=True, tag_field="op", tag="keys"):
@@ -14,28 +14,24 @@ class Keys(Struct, frozen=True, tag_field="op", tag="keys"):
 
 
 class Asked(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="op", tag="seal"):
-    """An order to be sealed with the service key of `authority`. `highest_seq`: the highest known where it goes."""
+    """A START to be sealed with the service key of `authority`: recordings, no words. `highest_seq`: the highest known there."""
 
-    act: Literal["START", "STOP", "LIFT"]
     kind: Literal["order", "exercise"]
     authority: ShortId
     area: AreaId
     area_no: U32
-    incident: Incident | None = None
-    node: NodeId | None = None
+    incident: Incident
     now_ms: Ms
     highest_seq: Ms = 0
     risk: Annotated[int, Meta(ge=0, le=5)] = 0
-    issuing_body: Name = "-"
+    issuing_body: Name
     source_doc: Annotated[str, Meta(max_length=200)] = ""
-    text: tuple[Text, ...] = ()
     clips: tuple[Clip, ...] = ()
     repeats: Annotated[int, Meta(ge=1, le=100)] = 3
     accept_s: Annotated[int, Meta(ge=1, le=21_600)] = 600
     accept_until_ms: Ms | None = None
     sound_max_s: Annotated[int, Meta(ge=1, le=21_600)] = 600
     answers: tuple[Nonce, ...] = ()
-    reason: Annotated[str, Meta(max_length=300)] = ""
 
 
 class KeyKnown(Struct, frozen=True, kw_only=True):
@@ -60,31 +56,23 @@ QUESTION: msgspec.json.Decoder[Question] = msgspec.json.Decoder(Question)
 ANSWER: msgspec.json.Decoder[Answer] = msgspec.json.Decoder(Answer)
 
 
-def payload_of(asked: Asked, seq: int) -> AnyOrder:
+def start_of(asked: Asked, seq: int) -> AnyStart:
     """The order that is asked for, issued at `seq`."""
     live = asked.kind == "order"
-    common = {
+    fields = {
         "authority": asked.authority,
         "area": asked.area,
         "area_no": asked.area_no,
         "seq": seq,
         "purpose": "live" if live else "exercise",
         "incident": asked.incident,
+        "risk": asked.risk,
+        "issuing_body": asked.issuing_body,
+        "source_doc": asked.source_doc,
+        "clips": asked.clips,
+        "repeats": asked.repeats,
+        "accept_until_ms": asked.accept_until_ms or seq + asked.accept_s * 1000,
+        "sound_max_s": asked.sound_max_s,
+        "answers": asked.answers,
     }
-    if asked.act == "START":
-        start = common | {
-            "risk": asked.risk,
-            "issuing_body": asked.issuing_body,
-            "source_doc": asked.source_doc,
-            "text": asked.text,
-            "clips": asked.clips,
-            "repeats": asked.repeats,
-            "accept_until_ms": asked.accept_until_ms or seq + asked.accept_s * 1000,
-            "sound_max_s": asked.sound_max_s,
-            "answers": asked.answers,
-        }
-        return msgspec.convert(start, Start) if live else msgspec.convert(start, ExerciseStart)
-    end = common | {"reason": asked.reason}
-    if asked.act == "LIFT":
-        return msgspec.convert(end, Lift)
-    return msgspec.convert(end, Stop) if live else msgspec.convert(end, ExerciseStop)
+    return msgspec.convert(fields, Start) if live else msgspec.convert(fields, ExerciseStart)

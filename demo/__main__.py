@@ -99,9 +99,8 @@ class Demo:
             stage.make_keys()
         with step("Root and grants of Phú Túc and Ia Dreh, signed by two persons (loa-provision root, grant)"):
             stage.make_trust()
-        with step("Broker, signer and controller (mosquitto, loa signer, loa serve)"):
+        with step("Broker and controller (mosquitto, loa serve)"):
             self.processes.start("broker", "mosquitto", "-c", stage.state / "broker" / "mosquitto.conf")
-            self.processes.start("signer", BIN / "loa", "signer", "--state", stage.state)
             self.processes.start("serve", BIN / "loa", "serve", "--state", stage.state)
             self._until(lambda: bool(self._api("GET", "/v1/status")["broker_connected"]), "the controller to reach its broker")
         with step("Trust, three nodes, a bulletin and operating rules (loa trust, node, media, station)"):
@@ -164,34 +163,27 @@ class Demo:
             console.print(
                 f"  Left out of today's version, for they would sound in the middle of it: {', '.join(sorted(left_out))}"
             )
-        with step("Emergency for one settlement: draft, then the deliberate second act"):
-            request = {
-                "areas": [words.NODES[0][1]],
-                "texts": [{"lang": "vi", "text": words.EMERGENCY}],
-                "risk": 3,
-                "issuing_body": words.ISSUING_BODY,
-                "repeats": 3,
-            }
-            draft = self._api("POST", "/v1/emergencies/draft", json=request)
-            confirmed_ms = now_ms()
-            incident = self._api("POST", "/v1/emergencies/confirm", json={"draft": draft["id"]})
+        with step("Emergency for one settlement, signed by the officer's own key (loa emergency start)"):
+            officer = ("--key", stage.key(words.OFFICER[0]), "--passphrase-file", stage.passphrase)
+            said = ("--text-vi", words.EMERGENCY, "--risk", "3", "--body", words.ISSUING_BODY, "--repeats", "3")
+            incident = stage.loa_json("emergency", "start", "--area", words.NODES[0][1], *said, *officer, "--yes")
+            confirmed_ms = self._given_ms("order.start", incident["incident"])
             self._sleep_until(confirmed_ms + STOP_AFTER_S * 1000)
         with step("STOP, signed by the officer's own key (loa emergency stop)"):
-            signer = ("--key", stage.key(words.OFFICER[0]), "--passphrase-file", stage.passphrase)
-            stage.loa("emergency", "stop", "--incident", incident["incident"], *signer, "--yes")
-        stopped_ms = self._stop_ms(incident["incident"])
+            stage.loa("emergency", "stop", "--incident", incident["incident"], *officer, "--yes")
+        stopped_ms = self._given_ms("order.stop", incident["incident"])
         bulletin = next((stage.state / "media").glob(f"*/{sha256}.mka"))
         with step("Waiting for the bulletin to end in the other settlement"):
             length_ms = len(judge.decode(bulletin)) / judge.RATE * 1000
             self._sleep_until(max(planned_ms + length_ms, stopped_ms) + (SETTLE_S + 1.5) * 1000)
         return judge.Day(bulletin, planned_ms, confirmed_ms, stopped_ms)
 
-    def _stop_ms(self, incident: str) -> float:
-        """When the STOP was given: the instant at which it reached the controller."""
-        stops = [entry for entry in self._api("GET", "/v1/audit") if entry["act"] == "order.stop" and entry["object"] == incident]
-        if not stops:
-            raise StageFailed(f"the controller's log knows no STOP of incident {incident}")
-        return float(stops[0]["at_ms"])
+    def _given_ms(self, act: str, incident: str) -> float:
+        """When an order was given: the instant at which it reached the controller."""
+        found = [entry for entry in self._api("GET", "/v1/audit") if entry["act"] == act and entry["object"] == incident]
+        if not found:
+            raise StageFailed(f"the controller's log knows no {act} of incident {incident}")
+        return float(found[0]["at_ms"])
 
     def _sleep_until(self, at_ms: float) -> None:
         while now_ms() < at_ms:

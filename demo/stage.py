@@ -82,7 +82,7 @@ class Stage:
             self.provision("key", "new", "--person", person, "--name", name, "--out", self.key(person), *secret)
 
     def make_trust(self) -> None:
-        """The root, signed by both its persons, and the grants of two communes with the service key of each page button."""
+        """The root, signed by both its persons, and the grants of two communes for the officer's key."""
         (first, first_name), (second, second_name) = words.ROOT_PERSONS
         roles = f'{{persons = ["{first}", "{second}"], threshold = 2}}'
         table = f"""area = "52"
@@ -113,11 +113,8 @@ placement = {{persons = ["{first}", "{second}"], threshold = 1}}
         return paper
 
     def _grant(self, commune: str, root: Path) -> None:
-        service = self.folder / f"service-{commune}.pub"
-        self.loa("service-key", "--area", commune, "--out", service)
-        person = json.loads(service.read_text())["person"]
         officer, officer_name = words.OFFICER
-        both = f'persons = ["{officer}", "{person}"]'
+        alone = f'persons = ["{officer}"]'
         table = f"""area = "{commune}"
 authority = "root"
 until = {time.gmtime().tm_year + 2}-12-31
@@ -125,11 +122,6 @@ until = {time.gmtime().tm_year + 2}-12-31
 id = "{officer}"
 name = "{officer_name}"
 keys = ["{officer}.pub"]
-[[persons]]
-id = "{person}"
-name = "Nút khẩn cấp trên trang (khóa dịch vụ)"
-service = true
-keys = ["{service.name}"]
 [[powers]]
 power = "programme"
 persons = ["{officer}"]
@@ -139,15 +131,15 @@ power = "station"
 persons = ["{officer}"]
 [[powers]]
 power = "emergency"
-{both}
+{alone}
 sound_max_s = 600
 [[powers]]
 power = "exercise"
-{both}
+{alone}
 sound_max_s = 600
 [[powers]]
 power = "stop"
-{both}
+{alone}
 """
         self._paper(f"grant-{commune}", table, "--root", root)
 

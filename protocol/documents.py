@@ -19,6 +19,7 @@ from protocol.units import (
     PowerName,
     PublicKey,
     Seconds,
+    Sha256,
     ShortId,
     Strict,
 )
@@ -71,13 +72,18 @@ class Root(Document, frozen=True, kw_only=True):
 
 
 class Power(Strict, frozen=True, kw_only=True):
-    """What some persons of a grant may do: at least `threshold` of them together, within classes and duration."""
+    """What some persons of a grant may do: at least `threshold` of them together, within classes and duration.
+
+    `contents` and `per_day` bind its services alone: the recordings that they may start, and how often a day.
+    """
 
     power: PowerName
     persons: Annotated[tuple[ShortId, ...], Meta(min_length=1, max_length=64)]
     threshold: Annotated[int, Meta(ge=1, le=16)] = 1
     classes: tuple[BulletinClass, ...] = ()
     sound_max_s: Seconds | None = None
+    contents: Annotated[tuple[Sha256, ...], Meta(max_length=64)] = ()
+    per_day: Annotated[int, Meta(ge=1, le=96)] | None = None
 
 
 class GrantBody(Strict, frozen=True, kw_only=True):

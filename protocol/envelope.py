@@ -229,6 +229,15 @@ def _agree_node(payload: Sealed, address: Address) -> None:
         raise WrongType(f"a network of {payload.subject} came on the topic of {address.node}")
 
 
+def signed_by(raw: bytes, trust: Trust) -> tuple[tuple[str, ...], int]:
+    """The keys that really signed these bytes, out of the active ones known here, and how many signatures there are.
+
+    Whether they may is not asked. Raises Malformed or WrongType.
+    """
+    _outer, envelope = _open_outer(raw, CAP_ANY_BYTES)
+    return _verified_by(envelope, envelope.pae(), rules.candidates(trust, held=False)), len(envelope.signatures)
+
+
 def peek(raw: bytes) -> tuple[str, int]:
     """The kind and seq that bytes claim, unverified: only to order what came before it is judged. ("", 0) for rubbish."""
     try:

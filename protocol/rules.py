@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+from protocol import services
 from protocol.bulletins import Programme
 from protocol.documents import Grant, Network, Placement, Power, Root, Station
 from protocol.errors import (
@@ -33,7 +34,6 @@ from protocol.units import Document
 REPORTS: Final = frozenset({"hello", "receipt", "fetch"})
 FUTURE_SLACK_MS: Final = 120_000
 ACCEPT_MAX_MS: Final = {"order": 6 * 3_600_000, "exercise": 600_000}
-SERVICE_SOUND_MAX_S: Final = 600
 FETCH_AGE_MS: Final = 600_000
 GRANT_PERSONS: Final = 2
 """Authority is never handed out by one person, whatever the grant above says."""
@@ -115,15 +115,6 @@ def _short_enough(power: Power, start: AnyStart) -> bool:
     return power.sound_max_s is None or start.sound_max_s <= power.sound_max_s
 
 
-def _service_may(payload: Sealed, level: str | None) -> bool:
-    """A service key starts and stops only within a commune, for at most ten minutes; and it may tell the time."""
-    if isinstance(payload, TimeToken):
-        return True
-    if not isinstance(payload, Start | Stop | Lift | ExerciseStart | ExerciseStop) or level in WIDE_LEVELS:
-        return False
-    return not isinstance(payload, Start | ExerciseStart) or payload.sound_max_s <= SERVICE_SOUND_MAX_S
-
-
 def authorise(
     payload: Sealed, keyids: tuple[str, ...], *, trust: Trust, me: Me, now: Clock, held: bool = False
 ) -> tuple[Signer, ...]:
@@ -145,7 +136,6 @@ def authorise(
         raise Malformed(f"area {payload.area} and subject {payload.subject} differ")
     level = level_of(chain, area)
     signers = trust.signers(payload.authority, keyids, held=held)
-    signers = tuple(signer for signer in signers if not signer.service or _service_may(payload, level))
     extra = _after_until(payload, trust, now, held=held)
     void = frozenset() if held and isinstance(payload, Document) else trust.suspended(payload.authority, now)
     able = tuple(signer for signer in signers if signer.keyid not in void)
@@ -193,7 +183,7 @@ def _enough(payload: Sealed, signers: tuple[Signer, ...], trust: Trust, *, wide:
     for power in trust.powers(payload.authority, name):
         if not _fits(power, payload):
             continue
-        empowered = tuple(signer for signer in signers if signer.person in power.persons)
+        empowered = tuple(signer for signer in signers if services.empowered(signer, payload, power, trust, wide=wide))
         persons = len({signer.person for signer in empowered})
         least = GRANT_PERSONS if isinstance(payload, Grant | Network) else WIDE_PERSONS if wide and is_order else 1
         needed = 1 if isinstance(payload, Suspend) else max(power.threshold, least) + extra
@@ -244,7 +234,7 @@ def may_stop(later: OrderMark, start: OrderMark, trust: Trust) -> bool:
         return True
     if later.authority == start.authority and set(later.persons) & set(start.persons):
         return True
-    return covers(trust.chain, later.authority, start.authority) and len(later.persons) >= len(start.persons)
+    return covers(trust.chain, later.authority, start.authority) and services.humans(later, trust) >= len(start.persons)
 
 
 def lifts(lift: OrderMark, stop: OrderMark, trust: Trust) -> bool:
@@ -368,6 +358,8 @@ def judge(
             return (), False
         signers = _judge_root(payload, keyids, trust)
     else:
+        if not held:
+            keyids = services.within_day(payload, keyids, power_name(payload), trust, seen, controller=me.node is None)
         signers = authorise(payload, keyids, trust=trust, me=me, now=now, held=held)
     if now.usable and payload.seq > now.wall_ms + FUTURE_SLACK_MS:
         raise FromFuture(f"issued {(payload.seq - now.wall_ms) // 1000} s ahead of this clock")

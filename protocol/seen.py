@@ -69,6 +69,8 @@ class Seen(Struct, frozen=True):
     orders: Mapping[OrderId, OrderMark] = {}
     evicted_seq: Mapping[str, int] = {}
     amnesia_since_ms: int | None = None
+    elsewhere: tuple[OrderMark, ...] = ()
+    """Orders that were not for here: they only count toward a service key's day (the controller's side)."""
 
     def document(self, slot: Slot) -> Mark | None:
         """What is held in a slot."""

@@ -20,13 +20,13 @@ from protocol.documents import (
 )
 from protocol.envelope import MAX_SIGNATURES
 from protocol.errors import Malformed
+from protocol.services import SOUND_MAX_S
 from protocol.trust import check_keys
 from protocol.units import MAX_MS, AreaLevel, BulletinClass
 
 ROOT: Final = "root"
 LEVELS: Final[tuple[AreaLevel, ...]] = ("province", "commune", "settlement")
-SERVICE_POWERS: Final = frozenset({"emergency", "exercise", "stop"})
-SERVICE_SOUND_MAX_S: Final = 600
+SERVICE_POWERS: Final = ("emergency", "exercise")
 PUBLIC_KEY: Final = re.compile(r"[0-9a-f]{64}")
 DEFAULT_CLASSES: Final[dict[str, tuple[BulletinClass, ...]]] = {
     "programme": ("normal", "priority"),
@@ -137,14 +137,20 @@ def _check_power(power: Power, persons: tuple[Person, ...], keys: tuple[Key, ...
         raise Malformed(f"{where} includes class 'emergency': an emergency is an order, never an item of a programme")
     services = [person.id for person in persons if person.service and person.id in power.persons]
     if not services:
+        if power.contents or power.per_day is not None:
+            raise Malformed(f"{where} has contents or per_day, which bind services alone, and names no service")
         return
     if power.power not in SERVICE_POWERS:
-        raise Malformed(f"{where} names the service {services[0]!r}: a service may only hold {', '.join(sorted(SERVICE_POWERS))}")
+        raise Malformed(f"{where} names the service {services[0]!r}: a service may only hold {', '.join(SERVICE_POWERS)}")
     if "." not in area:
         raise Malformed(f"{where} names the service {services[0]!r} in {area}: a service acts within one commune only")
-    too_long = power.sound_max_s is None or power.sound_max_s > SERVICE_SOUND_MAX_S
-    if power.power != "stop" and too_long:
-        raise Malformed(f"{where} names the service {services[0]!r}: give it sound_max_s of at most {SERVICE_SOUND_MAX_S}")
+    if power.sound_max_s is None or power.sound_max_s > SOUND_MAX_S:
+        raise Malformed(f"{where} names the service {services[0]!r}: give it sound_max_s of at most {SOUND_MAX_S}")
+    if not power.contents or power.per_day is None:
+        raise Malformed(
+            f"{where} names the service {services[0]!r}: list its recordings (contents, digests as `loa media list` shows them) "
+            "and how many starts a day it has (per_day)"
+        )
 
 
 def build_grant(

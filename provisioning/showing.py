@@ -48,7 +48,8 @@ def _role(name: str, role: Role | None, body: RootBody) -> list[Line]:
 def _power(power: Power, body: GrantBody) -> Line:
     classes = f"; classes {', '.join(power.classes)}" if power.classes else ""
     longest = f"; at most {power.sound_max_s} s" if power.sound_max_s is not None else ""
-    return (f"power {power.power}", f"{_who(power.threshold, power.persons, body)}{classes}{longest}")
+    service = f"; services: {power.per_day} starts a day of {len(power.contents)} recordings" if power.contents else ""
+    return (f"power {power.power}", f"{_who(power.threshold, power.persons, body)}{classes}{longest}{service}")
 
 
 def _start(start: Start | ExerciseStart) -> list[Line]:

@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 
 from protocol.documents import Grant, Key, Person, Power, Role, Root
 from protocol.errors import Malformed
-from protocol.units import U32, AreaId, BulletinClass, KeyState, Name, PowerName, PublicKey, Seconds, ShortId
+from protocol.units import U32, AreaId, BulletinClass, KeyState, Name, PowerName, PublicKey, Seconds, Sha256, ShortId
 from provisioning.ceremony import DEFAULT_CLASSES, ROOT, build_grant, build_root
 from provisioning.errors import InputRefused
 from provisioning.files import read_bytes, read_text
@@ -45,13 +45,15 @@ class PersonTable(_Closed, frozen=True, kw_only=True):
 
 
 class PowerTable(_Closed, frozen=True, kw_only=True):
-    """A power of a grant; classes default to what the power is for."""
+    """A power of a grant; classes default to what the power is for, `contents` and `per_day` are for its services."""
 
     power: PowerName
     persons: Annotated[list[ShortId], Meta(min_length=1)]
     threshold: Annotated[int, Meta(ge=1, le=16)] = 1
     classes: list[BulletinClass] | None = None
     sound_max_s: Seconds | None = None
+    contents: list[Sha256] = []
+    per_day: Annotated[int, Meta(ge=1, le=96)] | None = None
 
 
 class Roles(_Closed, frozen=True, kw_only=True):
@@ -178,6 +180,8 @@ def _power(table: PowerTable) -> Power:
         threshold=table.threshold,
         classes=classes,
         sound_max_s=table.sound_max_s,
+        contents=tuple(table.contents),
+        per_day=table.per_day,
     )
 
 

@@ -43,6 +43,14 @@ def allowed(parts: Parts, who: Actor, act: Act, area: str) -> bool:
     return access.may(who.duties, act, chain_ids(parts.world, area))
 
 
+def own_share(parts: Parts, who: Actor, act: Act, areas: tuple[str, ...]) -> tuple[str, ...]:
+    """Of an incident in several areas one ends what lies in one's own. Raises Refused when nothing does."""
+    own = tuple(area for area in areas if allowed(parts, who, act, area))
+    if not own:
+        ask(parts, who, act, *areas)
+    return own
+
+
 def concerns(parts: Parts, who: Actor, areas: Sequence[str]) -> bool:
     """Whether something said to these areas is one's business: it lies in one's own area, or one's own lies in it."""
     if any(duty.area == access.WHOLE for duty in who.duties):

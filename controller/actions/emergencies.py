@@ -1,7 +1,8 @@
-"""Emergencies from the page: a draft, the deliberate second act, STOP and LIFT; what became of them on each node."""
+"""Emergencies as people ask for them: a draft, a relay's start by its service key; what became of each on every node."""
 
 import secrets
-from typing import Final, Literal
+from collections.abc import Iterable
+from typing import Final
 
 import msgspec
 
@@ -11,8 +12,6 @@ from controller.actions.asking import allowed, ask, ask_somewhere, concerns
 from controller.actions.reseal import BY_SIGNER
 from controller.actions.views import Draft, IncidentView, Request
 from controller.core import progress as folding
-from controller.core.access import Act
-from controller.core.orders import OrderStored
 from controller.core.world import World
 from controller.errors import Refused
 from controller.parts import Actor, Parts, Pending
@@ -23,16 +22,17 @@ from controller.store.database import Transaction
 from protocol.orders import Clip, Text
 
 DRAFT_MS: Final = 10 * 60_000
+EXERCISE_ACCEPT_S: Final = 600
 LISTED: Final = 200
 MAX_NONCES: Final = 256
 
 
 async def draft(parts: Parts, who: Actor, request: Request) -> Draft:
-    """Resolve and check a request; nothing goes out before `confirm`. Raises Refused."""
+    """Resolve and check a request; nothing goes out before it is signed. Raises Refused."""
     ask_somewhere(who, "emergency.start")
     world, now_ms = parts.world, parts.now_ms()
     groups = await parts.database.read(stored_world.groups)
-    areas = _resolve(world, request.areas, groups)
+    areas = resolve(world, request.areas, groups)
     ask(parts, who, "emergency.start", *areas)
     covered = sorted(set().union(*(world.nodes_in(area) for area in areas)), key=world.name_of)
     states = await parts.database.read(nodes.all_states)
@@ -44,7 +44,7 @@ async def draft(parts: Parts, who: Actor, request: Request) -> Draft:
         node_names=tuple(world.name_of(node) for node in covered),
         offline=tuple(world.name_of(node) for node in covered if states[node].online != "online"),
         without_clock=tuple(world.name_of(node) for node in covered if states[node].clock_state == "unknown"),
-        needs_second_person=len({world.commune_of(area) for area in areas}) > 1,
+        needs_second_person=is_wide(world, areas),
         reads="\n".join([text.text for text in texts] or [f"({clip})" for clip in clips]),
         exercise=request.exercise,
         created_by=who.name,
@@ -56,7 +56,7 @@ async def draft(parts: Parts, who: Actor, request: Request) -> Draft:
     return made
 
 
-def _resolve(world: World, wanted: tuple[str, ...], groups: list[stored_world.Group]) -> tuple[str, ...]:
+def resolve(world: World, wanted: tuple[str, ...], groups: list[stored_world.Group]) -> tuple[str, ...]:
     """Groups become their communes; what lies in another wanted area is left to that."""
     by_group = {group.id: group.communes for group in groups}
     flat = dict.fromkeys(area for each in wanted for area in by_group.get(each, (each,)))
@@ -65,13 +65,13 @@ def _resolve(world: World, wanted: tuple[str, ...], groups: list[stored_world.Gr
     for area in flat:
         if not world.chain_of(area):
             raise Refused(f"area {area} is not in the controller's tree", code="unknown-area", status=404)
-        if world.commune_of(area) is None:
-            raise Refused(
-                f"{world.name_of(area)} is wider than a commune: two officers seal that with their own keys, with `loa`",
-                code="too-wide",
-                status=403,
-            )
     return tuple(area for area in flat if not any(link.area in flat for link in world.chain_of(area)[:-1]))
+
+
+def is_wide(world: World, areas: Iterable[str]) -> bool:
+    """Whether these are more than one commune: then two persons sign, on two devices."""
+    communes = {world.commune_of(area) for area in areas}
+    return None in communes or len(communes) > 1
 
 
 def _checked_words(request: Request, library: dict[str, int]) -> tuple[tuple[Text, ...], tuple[str, ...]]:
@@ -90,43 +90,66 @@ def _checked_words(request: Request, library: dict[str, int]) -> tuple[tuple[Tex
 
 async def read_draft(parts: Parts, who: Actor, draft_id: str) -> Draft:
     """One's own draft, while it waits. Raises Refused."""
-    return _pending(parts, who, draft_id).draft
+    return pending(parts, who, draft_id).draft
 
 
-def _pending(parts: Parts, who: Actor, draft_id: str) -> Pending:
+def pending(parts: Parts, who: Actor, draft_id: str) -> Pending:
+    """The same with its request and its areas."""
     held = parts.drafts.get(draft_id)
     if held is None or held.draft.expires_ms <= parts.now_ms() or held.draft.created_by != who.name:
         raise Refused("this draft is gone (sent, expired, or another person's): write it again", code="no-draft", status=404)
     return held
 
 
-async def confirm(parts: Parts, who: Actor, draft_id: str, second: Actor | None = None) -> IncidentView:
-    """The deliberate second act: seal each area's order and let all out. Wider than a commune needs a second officer."""
-    requested_at_ms = parts.now_ms()
-    held = _pending(parts, who, draft_id)
-    ask(parts, who, "emergency.start", *held.areas)
-    if held.draft.needs_second_person:
-        good = second is not None and second.name != who.name
-        if second is None or not good or not all(allowed(parts, second, "emergency.start", area) for area in held.areas):
-            raise Refused("this is wider than a commune: a second officer must sign in and confirm", code="second", status=403)
-    del parts.drafts[draft_id]
-    incident, sent = secrets.token_hex(8), False
-    try:
-        nonces = await parts.database.read(nodes.nonces_without_clock)
-        clips = await _clips(parts, held.request) if held.request.clips else ()
-        raws = [await parts.signer.seal(_asked_start(parts, held.request, area, incident, nonces, clips)) for area in held.areas]
-        origin = submitting.Origin(requested_at_ms=requested_at_ms, sealed_with=BY_SIGNER)
-        actor = who if second is None else msgspec.structs.replace(who, name=f"{who.name}+{second.name}")
-        view = await submitting.submit_all(parts, actor, raws, origin)
-        sent = True
-    finally:
-        if not sent:
-            parts.drafts[draft_id] = held
-    return view
+async def start_by_service(parts: Parts, who: Actor, request: Request) -> IncidentView:
+    """A relay's START: recordings that the commune's grant lists, sealed by the signer. Raises Refused."""
+    ask_somewhere(who, "emergency.start")
+    requested_at_ms, world = parts.now_ms(), parts.world
+    if request.texts:
+        raise Refused("a service key says recordings that its grant lists, and no words", code="service-words", status=403)
+    drafted = await draft(parts, who, request)
+    held = parts.drafts.pop(drafted.id)
+    nonces = await parts.database.read(nodes.nonces_without_clock)
+    clips, incident = await clips_of(parts, request), secrets.token_hex(8)
+    raws = [
+        await parts.signer.seal(
+            Asked(
+                kind="exercise" if request.exercise else "order",
+                authority=_commune(world, area),
+                area=area,
+                area_no=world.chain_of(area)[-1].area_no,
+                incident=incident,
+                now_ms=parts.now_ms(),
+                risk=request.risk,
+                issuing_body=request.issuing_body,
+                source_doc=request.source_doc,
+                clips=clips,
+                repeats=request.repeats,
+                accept_s=accept_s(request),
+                sound_max_s=request.sound_max_s,
+                answers=answers_in(world, area, nonces),
+            )
+        )
+        for area in held.areas
+    ]
+    return await submitting.submit_all(
+        parts, who, raws, submitting.Origin(requested_at_ms=requested_at_ms, sealed_with=BY_SIGNER)
+    )
 
 
-async def _clips(parts: Parts, request: Request) -> tuple[Clip, ...]:
-    library = {view.sha256: view for view in await parts.database.read(media.list_all)}
+def accept_s(request: Request) -> int:
+    """How long nodes may still take a START."""
+    return min(request.accept_s, EXERCISE_ACCEPT_S) if request.exercise else request.accept_s
+
+
+def answers_in(world: World, area: str, nonces: dict[str, str]) -> tuple[str, ...]:
+    """The nonces of the nodes of an area that have no clock."""
+    return tuple([nonces[node] for node in sorted(world.nodes_in(area)) if node in nonces][:MAX_NONCES])
+
+
+async def clips_of(parts: Parts, request: Request) -> tuple[Clip, ...]:
+    """The recordings of a request as an order names them."""
+    library = {view.sha256: view for view in await parts.database.read(media.list_all)} if request.clips else {}
     langs = request.clip_langs or ("vi",) * len(request.clips)
     return tuple(
         Clip(
@@ -140,31 +163,6 @@ async def _clips(parts: Parts, request: Request) -> tuple[Clip, ...]:
     )
 
 
-def _asked_start(
-    parts: Parts, request: Request, area: str, incident: str, nonces: dict[str, str], clips: tuple[Clip, ...]
-) -> Asked:
-    world = parts.world
-    answers = [nonces[node] for node in sorted(world.nodes_in(area)) if node in nonces]
-    return Asked(
-        act="START",
-        kind="exercise" if request.exercise else "order",
-        authority=_commune(world, area),
-        area=area,
-        area_no=world.chain_of(area)[-1].area_no,
-        incident=incident,
-        now_ms=parts.now_ms(),
-        risk=request.risk,
-        issuing_body=request.issuing_body,
-        source_doc=request.source_doc,
-        text=tuple(Text(lang=text.lang, text=text.text) for text in request.texts),
-        clips=clips,
-        repeats=request.repeats,
-        accept_s=min(request.accept_s, 600) if request.exercise else request.accept_s,
-        sound_max_s=request.sound_max_s,
-        answers=tuple(answers[:MAX_NONCES]),
-    )
-
-
 def _commune(world: World, area: str) -> str:
     commune = world.commune_of(area)
     if commune is None:
@@ -172,55 +170,6 @@ def _commune(world: World, area: str) -> str:
             f"{world.name_of(area)} lies in no commune: an officer's own key must seal that", code="too-wide", status=403
         )
     return commune
-
-
-async def stop(parts: Parts, who: Actor, incident: str | None, areas: tuple[str, ...] = (), reason: str = "") -> IncidentView:
-    """Silence an incident (in all its areas unless some are named), or everything in the named areas."""
-    return await _end(parts, who, "STOP", incident, areas, reason)
-
-
-async def lift(parts: Parts, who: Actor, incident: str | None, areas: tuple[str, ...] = (), reason: str = "") -> IncidentView:
-    """End the silence that a STOP of the same scope left behind."""
-    return await _end(parts, who, "LIFT", incident, areas, reason)
-
-
-async def _end(
-    parts: Parts, who: Actor, act: Literal["STOP", "LIFT"], incident: str | None, areas: tuple[str, ...], reason: str
-) -> IncidentView:
-    requested_at_ms, world = parts.now_ms(), parts.world
-    known = await parts.database.read(lambda tx: orders.of_key(tx, incident)) if incident else []
-    if incident and not known:
-        raise Refused(f"no incident {incident} is known here", code="unknown-incident", status=404)
-    groups = await parts.database.read(stored_world.groups)
-    wanted = areas or tuple(dict.fromkeys(order.mark.area for order in known))
-    resolved = _own_share(parts, who, "emergency.stop" if act == "STOP" else "emergency.lift", _resolve(world, wanted, groups))
-    raws = [await parts.signer.seal(_asked_end(parts, act, area, known, reason)) for area in resolved]
-    origin = submitting.Origin(requested_at_ms=requested_at_ms, sealed_with=BY_SIGNER)
-    return await submitting.submit_all(parts, who, raws, origin)
-
-
-def _own_share(parts: Parts, who: Actor, act: Act, areas: tuple[str, ...]) -> tuple[str, ...]:
-    """Of an incident in several areas one ends what lies in one's own. Raises Refused when nothing does."""
-    own = tuple(area for area in areas if allowed(parts, who, act, area))
-    if not own:
-        ask(parts, who, act, *areas)
-    return own
-
-
-def _asked_end(parts: Parts, act: Literal["STOP", "LIFT"], area: str, known: list[OrderStored], reason: str) -> Asked:
-    world = parts.world
-    named = next((order.mark for order in known if order.mark.incident is not None), None)
-    return Asked(
-        act=act,
-        kind="exercise" if named is not None and named.kind == "exercise" and act == "STOP" else "order",
-        authority=_commune(world, area),
-        area=area,
-        area_no=world.chain_of(area)[-1].area_no,
-        incident=named.incident if named else None,
-        now_ms=parts.now_ms(),
-        highest_seq=max((order.mark.seq for order in known), default=0),
-        reason=reason,
-    )
 
 
 async def incidents(parts: Parts, who: Actor, since_ms: int = 0) -> list[IncidentView]:

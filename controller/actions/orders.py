@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from controller.actions.asking import ask, ask_somewhere, concerns
 from controller.actions.views import IncidentView, LinkView, OrderContext
@@ -118,6 +118,8 @@ def _take_one(
     if not chain:
         raise Malformed(f"area {claim.area!r} is not in the controller's tree")
     seen = orders.memory_of(tx, [link.area for link in chain], claim.incident, claim.seq, claim.digest)
+    if has_service(world, claim.authority):
+        seen = structs.replace(seen, elsewhere=orders.starts_of_day(tx, claim.authority, claim.seq))
     opened = unseal(raw, topic=origin.topic, trust=world.trust.standing_in(chain), me=Me(), now=clock, seen=seen)
     order = _stored(opened, who, origin)
     if chain[-1].area_no != opened.payload.area_no:
@@ -141,6 +143,12 @@ def _take_one(
         detail=f"area {order.mark.area}, {', '.join(order.mark.persons)} signed, digest {order.mark.digest}",
     )
     return order.key, parcels
+
+
+def has_service(world: World, authority: str) -> bool:
+    """Whether an authority has a service key, whose starts of a day are counted."""
+    grant = world.trust.grants.get(authority)
+    return grant is not None and any(person.service for person in grant.body.persons)
 
 
 def parcels_of(order: OrderStored, only_nodes: tuple[str, ...] | None) -> list[outbox.Parcel]:

@@ -52,7 +52,6 @@ async def _reseal(parts: Parts, order: OrderStored, pairs: list[tuple[Offer, str
     if not isinstance(start, Start | ExerciseStart):
         return 0
     asked = Asked(
-        act="START",
         kind=start.kind,
         authority=start.authority,
         area=start.area,
@@ -63,7 +62,6 @@ async def _reseal(parts: Parts, order: OrderStored, pairs: list[tuple[Offer, str
         risk=start.risk,
         issuing_body=start.issuing_body,
         source_doc=start.source_doc,
-        text=start.text,
         clips=start.clips,
         repeats=start.repeats,
         accept_until_ms=start.accept_until_ms,

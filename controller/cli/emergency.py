@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import typer
 from msgspec import structs
 
-from controller.cli import orders, resealing, watching
+from controller.cli import orders, relaying, resealing, watching
 from controller.cli.folder import StateFolder
 from controller.cli.options import (
     DEFAULT_STATE,
@@ -53,7 +53,10 @@ def _texts(vietnamese: str | None, others: list[str]) -> tuple[Text, ...]:
 def start(
     *,
     area: AreaOption,
-    key: KeyOption,
+    key: Annotated[list[Path] | None, typer.Option("--key", help="A signer's key file (repeat for several persons).")] = None,
+    service: Annotated[
+        bool, typer.Option("--service", help="A relay: recordings that the grant lists, sealed by the signer.")
+    ] = False,
     text_vi: Annotated[str | None, typer.Option(help="What is said in Vietnamese.")] = None,
     text: Annotated[list[str] | None, typer.Option(help="Another language: LANGUAGE=words (repeat).")] = None,
     clip: Annotated[list[str] | None, typer.Option(help="A recording: title or digest in the library, or LANG=title.")] = None,
@@ -89,6 +92,11 @@ def start(
     )
     if not words.text and not words.clips:
         raise InputRefused("nothing would be said: give --text-vi '...', --text LANGUAGE='...' or --clip")
+    if service:
+        relaying.relay(folder, tuple(area), words, as_json=as_json)
+        return
+    if not key:
+        raise InputRefused("name your key with --key, or --service for a recording that the commune's grant lists")
     hands = open_hands(key, passphrase_file)
     plan = orders.plan(folder, tuple(area), "exercise" if exercise else "emergency", hands, authority)
     kind = "EXERCISE (diễn tập)" if exercise else "EMERGENCY (khẩn cấp)"

@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import sys
+import unicodedata
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, Final, NoReturn
@@ -19,13 +20,13 @@ from controller.cli.folder import StateFolder
 from controller.cli.link import Link
 from controller.cli.options import DEFAULT_STATE, JsonOption, StateOption
 from provisioning.errors import InputRefused
-from provisioning.files import read_text, refuse_existing, write_whole
+from provisioning.files import read_bytes, read_text, refuse_existing, write_whole
 from provisioning.keyfile import PublicFile
 from provisioning.showing import moment
 from provisioning.terminal import print_json, print_lines, say, warn
 
 SERVICE_PREFIX: Final = "service-"
-SERVICE_NAME: Final = "Nút khẩn cấp trên trang (khóa dịch vụ)"
+SERVICE_NAME: Final = "Đài truyền thanh xã"
 
 
 def init(
@@ -36,6 +37,9 @@ def init(
     broker_port: Annotated[int, typer.Option(min=0, max=65_535, help="0: any free one.")] = 8883,
     https_port: Annotated[int, typer.Option(min=0, max=65_535, help="0: any free one.")] = 8443,
     enrol_port: Annotated[int | None, typer.Option(min=0, max=65_535, help="0: any free one. [default: 8444]")] = None,
+    signing_port: Annotated[
+        int | None, typer.Option(min=0, max=65_535, help="Of the signing page; 0: any. [default: 8445]")
+    ] = None,
     operator: Annotated[list[str] | None, typer.Option(help="Name for this machine's own certificate.")] = None,
     settlements: Annotated[Path | None, typer.Option(help="CSV of settlements (id,name,level,parent).")] = None,
     demo_settlements: Annotated[bool, typer.Option("--demo-settlements", help="Take the demonstration's settlements.")] = False,
@@ -57,6 +61,7 @@ def init(
         broker_port=broker_port,
         https_port=https_port,
         enrol_port=enrol_port,
+        signing_port=signing_port,
         operators=names,
         settlements_csv=read_text(source, "settlement list") if source else "",
         broker_folder=str(broker_folder or ""),
@@ -127,10 +132,13 @@ def service_key(
     *,
     area: Annotated[str, typer.Option(help="The commune it speaks for, and no other.")],
     out: Annotated[Path, typer.Option(help="The .pub file to write, for the grant.")],
+    name: Annotated[
+        str, typer.Option(help="What nodes say aloud as the issuing body; the grant must name it so.")
+    ] = SERVICE_NAME,
     as_json: JsonOption = False,
     state: StateOption = DEFAULT_STATE,
 ) -> None:
-    """Make the service key of a commune's button on the page; the grant must name it, with service = true."""
+    """Make the service key of a commune's relay; the grant must name it, with service = true, contents and per_day."""
     from controller.errors import ConfigWrong
     from controller.signer import new_service_key
 
@@ -141,12 +149,57 @@ def service_key(
         public = new_service_key(folder.path / "signer", area)
     except ConfigWrong as wrong:
         raise InputRefused(str(wrong)) from wrong
-    made = PublicFile(person=f"{SERVICE_PREFIX}{area}", name=SERVICE_NAME, public=public)
+    made = PublicFile(person=f"{SERVICE_PREFIX}{area}", name=unicodedata.normalize("NFC", name), public=public)
     write_whole(out, msgspec.json.format(msgspec.json.encode(made)) + b"\n", new=True)
     if as_json:
         print_json(made)
         return
     say(f"Made the service key of {area}; {out} goes into its grant as person {made.person!r} with service = true.")
+
+
+def service_grant(
+    grant: Annotated[Path, typer.Argument(help="The signed grant of the commune.")],
+    *,
+    as_json: JsonOption = False,
+    state: StateOption = DEFAULT_STATE,
+) -> None:
+    """Lay a commune's signed grant beside its service key: the signer starts the recordings that it lists, and nothing else."""
+    from controller.errors import ConfigWrong
+    from controller.signer import take_grant
+
+    folder = StateFolder(state)
+    folder.require()
+    try:
+        area = take_grant(folder.path / "signer", read_bytes(grant, "grant"))
+    except ConfigWrong as wrong:
+        raise InputRefused(str(wrong)) from wrong
+    if as_json:
+        print_json({"area": area})
+        return
+    say(f"The signer knows the grant of {area} now; it needs no restart.")
+
+
+def signing_page(
+    *,
+    to: Annotated[Path | None, typer.Option(help="Copy the files into this folder, for another machine to serve.")] = None,
+    controller: Annotated[list[str] | None, typer.Option(help="Controller's origin, for the policy header (repeat).")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The signing page's files with their SHA-256, to hold what is served against the release; and the headers they need."""
+    from controller import signing_site
+
+    manifest = signing_site.manifest()
+    if to is not None:
+        to.mkdir(parents=True, exist_ok=True)
+        for name, content in signing_site.files().items():
+            write_whole(to / name, content)
+    headers = signing_site.headers(controller or ["https://CONTROLLER:8443"])
+    if as_json:
+        print_json({"files": manifest, "headers": headers})
+        return
+    print_lines([(digest, name) for name, digest in manifest.items()])
+    say("Serve them with these headers:")
+    print_lines(list(headers.items()))
 
 
 def status(*, as_json: JsonOption = False, state: StateOption = DEFAULT_STATE) -> None:

@@ -14,6 +14,7 @@ from controller.store.schema import node_areas, nodes, order_nodes, orders
 from protocol.reports import OrderResult
 from protocol.rules import Clock
 from protocol.seen import OrderMark, Seen
+from protocol.services import day_of
 from protocol.suspension import stands
 from protocol.trust import Trust
 
@@ -57,6 +58,14 @@ def memory_of(tx: Transaction, areas: Iterable[str], incident: str | None, seq: 
     rows = tx.execute(select(orders).where(orders.c.area.in_(list(areas)), relevant))
     marks = [_stored(row).mark for row in rows]
     return Seen(orders={mark.identity: mark for mark in marks})
+
+
+def starts_of_day(tx: Transaction, authority: str, seq: int) -> tuple[OrderMark, ...]:
+    """What was started under an authority on the day of `seq`, without what was said again to nodes that have no clock."""
+    begin, end = day_of(seq)
+    of_day = and_(orders.c.op == "START", ~orders.c.reseal, orders.c.seq >= begin, orders.c.seq < end)
+    rows = tx.execute(select(orders).where(orders.c.authority == authority, of_day))
+    return tuple(_stored(row).mark for row in rows)
 
 
 def insert_order(tx: Transaction, order: OrderStored, *, only_nodes: Iterable[str] | None = None) -> None:

@@ -270,6 +270,21 @@ sessions = Table(
     _text("agent", ""),
 )
 
+waiting = Table(
+    "waiting",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _text("op"),
+    _text("kind"),
+    _text("areas"),
+    Column("raws", LargeBinary, nullable=False),
+    _number("persons"),
+    _text("created_by"),
+    _number("created_ms"),
+    _number("expires_ms"),
+    Index(None, "expires_ms"),
+)
+
 fetch_nonces = Table(
     "fetch_nonces",
     metadata,

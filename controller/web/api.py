@@ -4,14 +4,14 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 import msgspec
 from litestar import Request, Response, delete, get, post
 from litestar.datastructures import State
 from litestar.response import Stream
 from litestar.types import ControllerRouterHandler
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from controller.actions import (
     areas,
@@ -28,7 +28,6 @@ from controller.actions import (
     status,
     views,
 )
-from controller.actions.sessions import Caller
 from controller.core.access import EVERYTHING, Duty
 from controller.errors import Refused
 from controller.parts import Actor, Parts
@@ -64,19 +63,6 @@ class _Person(Struct, kw_only=True):
 
 class _Duties(Struct, kw_only=True):
     duties: tuple[Duty, ...]
-
-
-class _Confirm(Struct, kw_only=True):
-    draft: str
-    second: str | None = None
-    second_password: str = ""
-    second_code: str = ""
-
-
-class _End(Struct, kw_only=True):
-    incident: str | None = None
-    areas: tuple[str, ...] = ()
-    reason: Annotated[str, Meta(max_length=300)] = ""
 
 
 def _parts(request: Asked) -> Parts:
@@ -229,36 +215,10 @@ async def post_order(request: Asked) -> Response[bytes]:
     return _json(await orders.submit(_parts(request), who_of(request), await request.body()))
 
 
-@post("/v1/emergencies/draft")
-async def post_draft(request: Asked) -> Response[bytes]:
-    """Resolve and check."""
-    return _json(await emergencies.draft(_parts(request), who_of(request), await _body(request, views.Request)))
-
-
-@post("/v1/emergencies/confirm")
-async def post_confirm(request: Asked) -> Response[bytes]:
-    """The second act; a second officer gives name, password and code."""
-    parts, body = _parts(request), await _body(request, _Confirm)
-    second = None
-    if body.second is not None:
-        second = await people.vouch(parts, body.second, body.second_password, body.second_code, Caller())
-        if second is None:
-            raise Refused("the second officer's name, password or code is wrong", code="second", status=403)
-    return _json(await emergencies.confirm(parts, who_of(request), body.draft, second))
-
-
-@post("/v1/emergencies/stop")
-async def post_stop(request: Asked) -> Response[bytes]:
-    """Silence."""
-    body = await _body(request, _End)
-    return _json(await emergencies.stop(_parts(request), who_of(request), body.incident, body.areas, body.reason))
-
-
-@post("/v1/emergencies/lift")
-async def post_lift(request: Asked) -> Response[bytes]:
-    """End a silence."""
-    body = await _body(request, _End)
-    return _json(await emergencies.lift(_parts(request), who_of(request), body.incident, body.areas, body.reason))
+@post("/v1/emergencies/service")
+async def post_service(request: Asked) -> Response[bytes]:
+    """A relay's START: recordings that the commune's grant lists, sealed by the signer."""
+    return _json(await emergencies.start_by_service(_parts(request), who_of(request), await _body(request, views.Request)))
 
 
 @get("/v1/incidents")
@@ -397,10 +357,7 @@ routes: Final[list[ControllerRouterHandler]] = [
     get_order_context,
     get_order,
     post_order,
-    post_draft,
-    post_confirm,
-    post_stop,
-    post_lift,
+    post_service,
     get_incidents,
     get_incident,
     get_media,

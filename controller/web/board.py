@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from controller.actions import emergencies, nodes, status
+from controller.actions import emergencies, nodes, signatures, status
 from controller.actions.views import IncidentView, NodeView
 from controller.parts import Actor, Parts
 from controller.web.render import Part, drawn
@@ -41,13 +41,21 @@ async def active_parts(parts: Parts, visitor: Visitor) -> list[Part]:
     ]
 
 
+async def bottom(parts: Parts, visitor: Visitor) -> list[Part]:
+    """What stays at the bottom of every page: STOP for what sounds, and what waits for a second signature."""
+    pieces = await active_parts(parts, visitor)
+    if not visitor.may_stop:
+        return pieces
+    waiting = await signatures.list_waiting(parts, visitor.actor)
+    return pieces + [Part(f"waiting-{one.id}", drawn("part_waiting.html", visitor.tongue, one=one)) for one in waiting]
+
+
 async def troubles(parts: Parts, visitor: Visitor) -> list[str]:
     """What is wrong with the controller itself, in words; nothing for who has no duty at all."""
     if not visitor.may("see"):
         return []
     now = await status.now(parts, visitor.actor)
     found = [] if now.broker_connected else [say("trouble.broker", visitor.tongue)]
-    found += [say("trouble.signer", visitor.tongue)] if now.signer_trouble else []
     return [*found, say("trouble.audit", visitor.tongue)] if now.audit_trouble and visitor.may("people.see") else found
 
 
@@ -78,6 +86,7 @@ def incident_parts(incident: IncidentView, visitor: Visitor) -> dict[str, list[P
     """The live regions of an incident's page: how many nodes are how far, what can be done, one row a node."""
     tongue = visitor.tongue
     steps = [(state, sum(row.state == state for row in incident.rows)) for state in STATES]
+    clockless = sum(row.nonce is not None for row in incident.rows)
     always = {"sent", "received", "sounding", "ended"}
     return {
         "steps": [
@@ -91,7 +100,14 @@ def incident_parts(incident: IncidentView, visitor: Visitor) -> dict[str, list[P
         "acts": [
             Part(
                 "acts-now",
-                drawn("part_acts.html", tongue, incident=incident, token=visitor.token, may=visitor.may("emergency.lift")),
+                drawn(
+                    "part_acts.html",
+                    tongue,
+                    incident=incident,
+                    token=visitor.token,
+                    may=visitor.may("emergency.lift"),
+                    clockless=clockless if visitor.may_start else 0,
+                ),
             )
         ],
         "rows": [Part(f"row-{row.node}", drawn("part_row.html", tongue, row=row)) for row in incident.rows],

@@ -1,33 +1,22 @@
-"""An emergency or an exercise, in three deliberate steps: where, what is said, read back and confirm."""
-
-from collections.abc import Mapping
-from typing import Final
+"""An emergency or an exercise, in three deliberate steps: where, what is said, read back and sign."""
 
 from litestar import Request, Response, get, post
 from litestar.datastructures import State
 from litestar.params import FromPath, FromQuery
 from litestar.response import Redirect
 
-from controller.actions import emergencies, media, people
+from controller.actions import emergencies, media, wanted
 from controller.actions.views import Draft
 from controller.errors import Refused
-from controller.parts import Actor
 from controller.web import hazards, places, written
 from controller.web.frame import page
 from controller.web.login import sentence_of
 from controller.web.places import Place, spoken
 from controller.web.render import go
-from controller.web.shown import plain
+from controller.web.sign import to_signing
 from controller.web.texts import say
-from controller.web.visitor import Asked, caller_of, parts_of, visitor_of
+from controller.web.visitor import Asked, parts_of, visitor_of
 from controller.web.written import Written
-
-HELD_MS: Final = 1_900
-"""The page asks for 2 s; a phone's timer may fire a little early."""
-
-
-class SecondOfficerWrong(Exception):
-    """The second officer was not let in; the text says why, and nothing was started."""
 
 
 @get("/emergency")
@@ -102,7 +91,7 @@ async def review(request: Request[None, None, State], draft_id: FromPath[str]) -
     return await _review(request, draft)
 
 
-async def _review(request: Asked, draft: Draft, problem: str = "", second_name: str = "") -> Response[str]:
+async def _review(request: Asked, draft: Draft, problem: str = "") -> Response[str]:
     asked = draft.request
     titles = {one.sha256: one.title for one in await media.list_all(parts_of(request), visitor_of(request).actor)}
     clips = {lang: titles.get(sha256, sha256[:8]) for lang, sha256 in zip(asked.clip_langs, asked.clips, strict=True)}
@@ -120,43 +109,15 @@ async def _review(request: Asked, draft: Draft, problem: str = "", second_name: 
         says=says,
         where=(await _place(request, asked.areas[0])).name,
         problem=problem,
-        second_name=second_name,
     )
 
 
 @post("/emergency/confirm/{draft_id:str}", status_code=200)
 async def confirm(request: Request[None, None, State], draft_id: FromPath[str]) -> Response[str] | Redirect:
-    """The deliberate second act: the button was held, or the place's name typed; wider than a commune, a second officer too."""
-    form = await request.form()
+    """On to the signing page, where the deliberate second act is: this person's key, on this person's device."""
     visitor, parts = visitor_of(request), parts_of(request)
     draft = await emergencies.read_draft(parts, visitor.actor, draft_id)
-    second_name = str(form.get("second-name", "")).strip()
-    if not _held(str(form.get("held_ms", "0"))):
-        where = (await _place(request, draft.request.areas[0])).name
-        if plain(str(form.get("typed", ""))) != plain(where):
-            return await _review(request, draft, say("re.not_held", visitor.tongue, name=where), second_name)
     try:
-        second = await _second(request, second_name, form) if draft.needs_second_person else None
-        incident = await emergencies.confirm(parts, visitor.actor, draft_id, second)
-    except SecondOfficerWrong as error:
-        return await _review(request, draft, str(error), second_name)
+        return to_signing(request, await wanted.start(parts, visitor.actor, draft_id))
     except Refused as error:
-        return await _review(request, draft, sentence_of(error, request), second_name)
-    return go(f"/incident/{incident.incident}")
-
-
-def _held(told_ms: str) -> bool:
-    """Whether the page says that its button was held long enough."""
-    return told_ms.isascii() and told_ms.isdigit() and int(told_ms[:9]) >= HELD_MS
-
-
-async def _second(request: Asked, name: str, form: Mapping[str, object]) -> Actor:
-    """Another officer, by their own password and code. Raises SecondOfficerWrong."""
-    visitor, parts = visitor_of(request), parts_of(request)
-    if name == visitor.actor.name:
-        raise SecondOfficerWrong(say("re.second_same", visitor.tongue))
-    password, code = (str(form.get(field, "")) for field in ("second-password", "second-code"))
-    actor = await people.vouch(parts, name, password, code, caller_of(request))
-    if actor is None:
-        raise SecondOfficerWrong(say("re.second_wrong", visitor.tongue))
-    return actor
+        return await _review(request, draft, sentence_of(error, request))

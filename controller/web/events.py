@@ -55,7 +55,7 @@ class Sent(Struct):
 async def regions_of(parts: Parts, watched: Watched) -> dict[str, list[Part]]:
     """Every live region of the page that a browser shows, drawn now."""
     visitor = watched.visitor
-    found = {"active": await board.active_parts(parts, visitor)}
+    found = {"active": await board.bottom(parts, visitor)}
     if watched.incident:
         found |= board.incident_parts(await emergencies.progress(parts, visitor.actor, watched.incident), visitor)
     if watched.nodes:

@@ -13,7 +13,7 @@ async def page(
     """Draw a page. `mode` is `live` or `exercise` when all of the page is about one, `events` the stream that keeps it fresh."""
     visitor, parts = visitor_of(request), parts_of(request)
     inside = visitor.inside
-    bar = await board.active_parts(parts, visitor) if inside else []
+    bar = await board.bottom(parts, visitor) if inside else []
     return html(
         request,
         template,

@@ -1,17 +1,18 @@
 """An incident as it happens, one row a node; and STOP and LIFT, of an incident or of everything in an area."""
 
-from typing import Final
+from typing import Final, Literal
 
 from litestar import Request, Response, get, post
 from litestar.datastructures import State
 from litestar.params import FromPath, FromQuery
 from litestar.response import Redirect
 
-from controller.actions import emergencies
+from controller.actions import emergencies, wanted
 from controller.errors import Refused
 from controller.web import board, places, written
 from controller.web.frame import page
-from controller.web.render import go, joined
+from controller.web.render import joined
+from controller.web.sign import to_signing
 from controller.web.texts import say
 from controller.web.visitor import parts_of, visitor_of
 
@@ -47,11 +48,10 @@ async def incident(request: Request[None, None, State], incident_id: FromPath[st
 
 @post("/incident/{incident_id:str}/stop", status_code=303)
 async def stop_incident(request: Request[None, None, State], incident_id: FromPath[str]) -> Redirect:
-    """STOP this incident everywhere it sounds."""
+    """STOP this incident everywhere it sounds: one press here, one on the signing page."""
     form = await request.form()
     reason = written.tidy(form.get("reason", ""))[:300]
-    await emergencies.stop(parts_of(request), visitor_of(request).actor, incident_id, (), reason)
-    return go(f"/incident/{incident_id}")
+    return to_signing(request, await wanted.end(parts_of(request), visitor_of(request).actor, "STOP", incident_id, (), reason))
 
 
 @post("/incident/{incident_id:str}/lift", status_code=303)
@@ -60,8 +60,14 @@ async def lift_incident(request: Request[None, None, State], incident_id: FromPa
     parts, actor = parts_of(request), visitor_of(request).actor
     stopped = await emergencies.progress(parts, actor, incident_id)
     whole_area = board.of_area(stopped)
-    lifted = await emergencies.lift(parts, actor, None if whole_area else incident_id, stopped.areas if whole_area else ())
-    return go(f"/incident/{lifted.incident}")
+    areas = stopped.areas if whole_area else ()
+    return to_signing(request, await wanted.end(parts, actor, "LIFT", None if whole_area else incident_id, areas))
+
+
+@post("/incident/{incident_id:str}/again", status_code=303)
+async def say_again(request: Request[None, None, State], incident_id: FromPath[str]) -> Redirect:
+    """Sign the same once more, for the nodes that have no clock and could not judge the first."""
+    return to_signing(request, await wanted.again(parts_of(request), visitor_of(request).actor, incident_id))
 
 
 @get("/stop")
@@ -82,6 +88,5 @@ async def stop_area(request: Request[None, None, State]) -> Redirect:
     if place is None:
         raise Refused(say("wrong.area", visitor.tongue), code="no-area", status=404)
     reason = written.tidy(form.get("reason", ""))[:300]
-    act = emergencies.lift if form.get("do") == "lift" else emergencies.stop
-    done = await act(parts, visitor.actor, None, place.areas, reason)
-    return go(f"/incident/{done.incident}")
+    act: Literal["STOP", "LIFT"] = "LIFT" if form.get("do") == "lift" else "STOP"
+    return to_signing(request, await wanted.end(parts, visitor.actor, act, None, place.areas, reason))

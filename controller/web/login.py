@@ -34,10 +34,15 @@ STAGES: Final = {"password": "/password", "set-up": "/second-factor", "code": "/
 """Where a session goes on that is not open yet."""
 
 
+def _further(session: Session, onward: str) -> str:
+    """Where a session goes now: on, or first to what it still lacks."""
+    stage = STAGES.get(session.stage)
+    return f"{stage}?next_path={quote(onward, safe='')}" if stage and onward != "/" else stage or onward
+
+
 def with_session(request: Asked, onward: str, session: Session) -> Redirect:
     """Send a browser on with its new session; one that was let in for good is marked as known."""
-    stage = STAGES.get(session.stage)
-    answer = go(f"{stage}?next_path={quote(onward, safe='')}" if stage and onward != "/" else stage or onward)
+    answer = go(_further(session, onward))
     answer.set_cookie(sealed_cookie(SESSION_COOKIE, session.token))
     answer.set_cookie(dropped_cookie(VISIT_COOKIE))
     if session.stage == "open":
@@ -50,7 +55,7 @@ async def login_form(request: Request[None, None, State], next_path: FromQuery[s
     """The login form; who is in already goes on."""
     session = visitor_of(request).session
     if session is not None:
-        return go(STAGES.get(session.stage, local(next_path)))
+        return go(_further(session, local(next_path)))
     return await page(request, "login.html", problem="", name="", next=local(next_path))
 
 

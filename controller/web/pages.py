@@ -10,10 +10,10 @@ from litestar.datastructures import State
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 from litestar.response import Redirect
-from litestar.types import ControllerRouterHandler
+from litestar.types import ControllerRouterHandler, ExceptionHandlersMap
 
 from controller.errors import Refused
-from controller.web import account, emergency, events, incident, lists, login, plan, timetable
+from controller.web import account, emergency, events, incident, lists, login, plan, sign, timetable
 from controller.web.frame import wrong
 from controller.web.render import HEADERS, STATIC, drawn, go
 from controller.web.texts import say
@@ -61,10 +61,17 @@ def _refused(request: Request[None, None, State], error: Refused) -> Response[st
     return wrong(request, login.sentence_of(error, request), error.status)
 
 
+_TURNED_AWAY: Final[ExceptionHandlersMap] = {
+    LoginNeeded: _to_login,
+    PasswordNeeded: _to_password,
+    SecondFactorNeeded: _to_second_factor,
+    StaleForm: _stale,
+    Refused: _refused,
+}
 _everybody: Final = Router(
     "/",
     guards=[establish],
-    route_handlers=[login.login_form, login.login, login.language, events.events],
+    route_handlers=[login.login_form, login.login, login.language, events.events, sign.came_back],
     exception_handlers={StaleForm: _stale, Refused: _refused},
     request_max_body_size=MOST_FORM_BYTES,
     include_in_schema=False,
@@ -97,14 +104,13 @@ _officers: Final = Router(
         incident.lift_incident,
         incident.stop_form,
         incident.stop_area,
+        incident.say_again,
+        sign.waiting,
+        sign.sign_second,
+        sign.drop_waiting,
+        sign.key_page,
     ],
-    exception_handlers={
-        LoginNeeded: _to_login,
-        PasswordNeeded: _to_password,
-        SecondFactorNeeded: _to_second_factor,
-        StaleForm: _stale,
-        Refused: _refused,
-    },
+    exception_handlers=_TURNED_AWAY,
     request_max_body_size=MOST_FORM_BYTES,
     include_in_schema=False,
 )
@@ -126,4 +132,12 @@ async def _static(name: FromPath[str]) -> Response[bytes]:
     return Response(content=content, media_type=kind, headers=headers)
 
 
-routes: Final[list[ControllerRouterHandler]] = [_everybody, _officers, _static]
+_signed: Final = Router(
+    "/",
+    guards=[establish, signed_in],
+    route_handlers=[sign.take],
+    exception_handlers=_TURNED_AWAY,
+    request_max_body_size=sign.MOST_SEALED_BYTES,
+    include_in_schema=False,
+)
+routes: Final[list[ControllerRouterHandler]] = [_everybody, _officers, _signed, sign.to_sign, sign.to_hear, _static]

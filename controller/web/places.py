@@ -26,8 +26,8 @@ class Place(Struct, frozen=True, kw_only=True):
 
     @property
     def wide(self) -> bool:
-        """Whether it is a group."""
-        return bool(self.communes)
+        """Whether it is a group, or the province."""
+        return bool(self.communes) or self.level == "province"
 
     @property
     def areas(self) -> tuple[str, ...]:
@@ -83,14 +83,14 @@ async def search(parts: Parts, who: Actor, q: str, limit: int = 40) -> list[Plac
     words = plain(q)
     wide = [_of_group(group, by_id) for group in groups if words in plain(f"{group.name} {group.id}")]
     narrow: Iterable[AreaView] = await areas.search(parts, who, q)
-    return [*wide, *(_of_area(area, by_id) for area in narrow if area.level in {"commune", "settlement"})][:limit]
+    return [*wide, *(_of_area(area, by_id) for area in narrow if area.level != "node")][:limit]
 
 
 async def find(parts: Parts, who: Actor, area_id: str) -> Place | None:
     """The place with this id, if an order may go there."""
     by_id, groups = await _known(parts, who)
     area = by_id.get(area_id)
-    if area is not None and area.level != "province":
+    if area is not None:
         return _of_area(area, by_id)
     return next((_of_group(group, by_id) for group in groups if group.id == area_id), None)
 

@@ -1,6 +1,7 @@
 """Templates to answers: Jinja with escaping on, words in the visitor's language, headers that let no foreign script in."""
 
 import hashlib
+import re
 from collections.abc import Iterable
 from functools import cache, partial
 from pathlib import Path
@@ -16,16 +17,18 @@ from controller.actions.views import RowView
 from controller.core import finding_words, node_words
 from controller.web import shown
 from controller.web.texts import TEXTS, Tongue, say
-from controller.web.visitor import VISIT_COOKIE, Asked, sealed_cookie, visitor_of
+from controller.web.visitor import VISIT_COOKIE, Asked, parts_of, sealed_cookie, visitor_of
 
+_HOST: Final = re.compile(r"[0-9A-Za-z.-]+|\[[0-9a-fA-F:]+\]")
 STATIC: Final = Path(__file__).parent / "static"
+# A form may lead on to the signing page: browsers hold redirects against form-action too.
 POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self' {signing}; "
     "base-uri 'none'; frame-ancestors 'none'"
 )
 # No HSTS: the certificate comes from the controller's own small CA, and a phone that pinned HTTPS could not be clicked through.
 HEADERS: Final = {
-    "content-security-policy": POLICY,
+    "content-security-policy": POLICY.format(signing=""),
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
     "referrer-policy": "same-origin",
@@ -107,10 +110,24 @@ def html(request: Asked, template: str, /, *, status: int = 200, **values: objec
     """An answer with one whole page, and the visit's cookie as long as nobody is logged in."""
     visitor = visitor_of(request)
     text = drawn(template, visitor.tongue, visitor=visitor, path=request.url.path, back=_back(request), **values)
-    answer = Response(content=str(text), media_type=MediaType.HTML, status_code=status, headers=HEADERS)
+    sent = HEADERS | {"content-security-policy": POLICY.format(signing=signing_origin(request))}
+    answer = Response(content=str(text), media_type=MediaType.HTML, status_code=status, headers=sent)
     if visitor.session is None:
         answer.set_cookie(sealed_cookie(VISIT_COOKIE, visitor.secret))
     return answer
+
+
+def signing_origin(request: Asked) -> str:
+    """Where officers sign: the address that the configuration names, else this very host on the signing page's port."""
+    parts = parts_of(request)
+    signing = parts.config.settings.signing
+    if signing.url:
+        return signing.url
+    host = request.headers.get("host", "")
+    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() and ":" in host else host
+    if not _HOST.fullmatch(name):
+        name = parts.config.settings.hosts[0] if parts.config.settings.hosts else "localhost"
+    return f"https://{name}:{parts.ports.signing or signing.port}"
 
 
 def _back(request: Asked) -> str:

@@ -190,10 +190,6 @@ _WRONG: Final = {
         "Nhật ký kiểm tra không khớp: có dòng bị sửa, xóa hoặc thêm. Chạy «loa audit verify» và báo cấp trên.",
         "The audit log does not hold: rows were changed, removed or added. Run «loa audit verify» and report it.",
     ),
-    "trouble.signer": (
-        "Bộ ký lệnh không trả lời: chưa phát được và chưa dừng được từ trang này. Báo ngay người quản trị.",
-        "The signer does not answer: this page can neither start nor stop. Tell the operator at once.",
-    ),
     "wrong.title": ("Không làm được", "That did not work"),
     "wrong.form": (
         "Biểu mẫu này đã cũ, nên chưa làm gì cả. Mở lại trang rồi làm lần nữa.",
@@ -219,16 +215,24 @@ _REFUSED: Final = {
         "Bản soạn này không còn: đã phát, đã hết hạn, hoặc của người khác. Xem «Các lần phát»; nếu chưa phát thì soạn lại.",
         "This draft is gone: sent, expired, or another person's. Look at the incidents; if it is not there, write it again.",
     ),
-    "refused.second": (
-        "Nơi phát rộng hơn một xã: cần một cán bộ khác cùng xác nhận. Chưa phát gì cả.",
-        "This is wider than a commune: another officer must confirm. Nothing was started.",
-    ),
     "refused.unknown-incident": ("Không có lần phát này.", "There is no such incident."),
     "refused.unknown-area": ("Không có khu vực này. Hãy chọn lại.", "There is no such area. Choose again."),
     "refused.no-area": ("Hãy chọn nơi phát.", "Choose where."),
-    "refused.too-wide": (
-        "Rộng hơn một xã: hai cán bộ phải tự ký bằng lệnh «loa emergency start».",
-        "Wider than a commune: two officers seal that themselves, with «loa emergency start».",
+    "refused.second": (
+        "Cần chữ ký của một người khác: người đã ký trước không thể ký thay người thứ hai.",
+        "Another person's signature is needed: who signed first cannot be the second.",
+    ),
+    "refused.no-wanted": (
+        "Lệnh này không còn chờ ký (đã gửi, bỏ, hết hạn, hoặc của người khác). CHƯA GỬI gì thêm.",
+        "This waits no longer for a signature (sent, dropped, expired, or another person's). Nothing more was sent.",
+    ),
+    "refused.other-order": (
+        "Lệnh đã ký không phải lệnh đã yêu cầu. CHƯA GỬI gì cả, hãy ký lại.",
+        "What was signed is not what was asked for. NOTHING was sent, sign again.",
+    ),
+    "refused.too-many-waiting": (
+        "Đang có quá nhiều lệnh chờ chữ ký thứ hai. Hãy ký hoặc bỏ bớt.",
+        "Too much waits for a second signature. Sign or drop some of it.",
     ),
     "refused.no-text": ("Chưa có lời đọc hay bản ghi nào.", "There is nothing to be said yet."),
     "refused.text": (
@@ -243,14 +247,6 @@ _REFUSED: Final = {
         "Bản ghi này không còn trong thư viện. Hãy chọn lại.",
         "That recording is no longer in the library.",
     ),
-    "refused.signer-absent": (
-        "Bộ ký lệnh không trả lời nên CHƯA GỬI gì cả. Báo ngay người quản trị; trong lúc chờ, dùng lệnh «loa» hoặc nút tại chỗ.",
-        "The signer does not answer: NOTHING was sent. Tell the operator at once; meanwhile use «loa» or the local button.",
-    ),
-    "refused.no-key": (
-        "Xã này chưa có khóa dịch vụ cho trang web nên CHƯA GỬI gì cả. Dùng lệnh «loa» hoặc nút tại chỗ.",
-        "This commune has no service key for the page: NOTHING was sent. Use «loa» or the local button.",
-    ),
     "refused.too-many": (
         "Đã phát quá nhiều lệnh trong một phút. Hãy đợi một chút rồi thử lại. CHƯA GỬI gì cả.",
         "Too many orders within a minute. Wait a little, then try again. NOTHING was sent.",
@@ -260,8 +256,8 @@ _REFUSED: Final = {
         "The server's clocks disagree: NOTHING was sent. Tell the operator at once.",
     ),
     "refused.not-empowered": (
-        "Khóa của trang web không có quyền ở khu vực này. CHƯA GỬI gì cả. Báo ngay người quản trị.",
-        "The page's key has no power in this area. NOTHING was sent. Tell the operator.",
+        "Khóa đã ký không có quyền làm việc này ở nơi này. CHƯA GỬI gì cả.",
+        "The key that signed has no power to do this here. NOTHING was sent.",
     ),
     "refused.weak": (
         "Mật khẩu mới phải có ít nhất 10 ký tự, không chứa tên đăng nhập, khác mật khẩu cũ.",

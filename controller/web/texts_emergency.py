@@ -65,7 +65,6 @@ INCIDENT: Final = {
 EMERGENCY: Final = {
     "em.title": ("Phát khẩn cấp", "Emergency"),
     "em.start": ("PHÁT KHẨN CẤP", "START EMERGENCY"),
-    "em.exercise_start": ("PHÁT DIỄN TẬP", "START EXERCISE"),
     "em.step_where": ("1. Phát ở đâu?", "1. Where?"),
     "em.step_what": ("2. Nói gì?", "2. What is said?"),
     "em.search": (
@@ -175,32 +174,50 @@ REVIEW: Final = {
         "no recording; the machine cannot read this language properly",
     ),
     "re.until": ("Bản soạn này hết hạn lúc {at}.", "This draft expires at {at}."),
-    "re.second": ("Cán bộ thứ hai xác nhận", "Second officer confirms"),
-    "re.second_help": (
-        "Nơi phát rộng hơn một xã. Một cán bộ khác phải tự nhập tên và mật khẩu của mình.",
-        "The area is wider than a commune. Another officer must enter their own name and password.",
-    ),
-    "re.second_name": ("Tên đăng nhập của cán bộ thứ hai", "Second officer's user name"),
-    "re.second_password": ("Mật khẩu của cán bộ thứ hai", "Second officer's password"),
-    "re.second_code": ("Mã 6 số của cán bộ thứ hai", "Second officer's 6-digit code"),
-    "re.second_wrong": (
-        "Tên hoặc mật khẩu của cán bộ thứ hai không đúng. Chưa phát gì cả.",
-        "The second officer's name or password is wrong. Nothing was started.",
-    ),
-    "re.second_same": (
-        "Cán bộ thứ hai phải là người khác. Chưa phát gì cả.",
-        "The second officer must be another person. Nothing was started.",
-    ),
-    "re.hold": ("Giữ 2 giây để PHÁT KHẨN CẤP", "Hold 2 seconds to START THE EMERGENCY"),
-    "re.hold_exercise": ("Giữ 2 giây để phát DIỄN TẬP", "Hold 2 seconds to start the EXERCISE"),
-    "re.holding": ("Giữ tiếp… thả tay là không phát", "Keep holding… let go to cancel"),
     "re.sending": ("Đang gửi lệnh…", "Sending…"),
-    "re.type": ("Không giữ được nút? Gõ tên nơi phát", "Cannot hold? Type the area's name"),
-    "re.type_help": ("Gõ «{name}» (không cần dấu) rồi bấm nút.", "Type «{name}» (accents not needed), then press."),
-    "re.not_held": (
-        "Chưa phát gì cả: hãy giữ nút đủ 2 giây, hoặc gõ đúng tên «{name}».",
-        "Nothing was started: hold the button for 2 seconds, or type the name «{name}».",
+    "re.second_help": (
+        "Rộng hơn một xã: sau khi bạn ký, một cán bộ khác ký cùng nội dung này trên máy của họ, rồi loa mới phát.",
+        "Wider than a commune: after you sign, another officer signs the same on their own device, and only then it sounds.",
     ),
+    "re.sign": ("Sang trang ký để PHÁT KHẨN CẤP", "On to the signing page to START THE EMERGENCY"),
+    "re.sign_exercise": ("Sang trang ký để phát DIỄN TẬP", "On to the signing page to start the EXERCISE"),
+    "re.sign_help": (
+        "Bạn ký bằng khóa của mình trên trang ký: đọc lại một lần nữa ở đó rồi giữ nút 2 giây.",
+        "You sign with your own key on the signing page: read it once more there, then hold the button for 2 seconds.",
+    ),
+    "re.no_scripts": (
+        "Ký trên trang cần JavaScript. Không có thì ký bằng lệnh loa.",
+        "Signing on the page needs JavaScript. Without it sign with `loa`.",
+    ),
+    "signed.title": ("Lệnh đã ký", "Signed"),
+    "signed.login": (
+        "Phiên làm việc đã hết. Đăng nhập lại, lệnh đã ký vẫn còn ở máy này trong 15 phút.",
+        "Your session has ended. Log in again; what you signed stays on this device for 15 minutes.",
+    ),
+    "wait.title": ("Chờ chữ ký thứ hai", "Waiting for a second signature"),
+    "wait.help": (
+        "Những lệnh rộng hơn một xã cần hai người ký, mỗi người trên máy của mình. Chưa đủ hai chữ ký thì chưa loa nào phát.",
+        "Orders wider than a commune need two persons, each on their own device. Until both have signed, nothing sounds.",
+    ),
+    "wait.none": ("Không có lệnh nào đang chờ.", "Nothing is waiting."),
+    "wait.START": ("PHÁT", "START"),
+    "wait.STOP": ("DỪNG", "STOP"),
+    "wait.LIFT": ("CHO PHÁT LẠI", "ALLOW SOUND AGAIN"),
+    "wait.by": ("{by} đã ký. Hết hạn lúc {at}.", "{by} has signed. Expires at {at}."),
+    "wait.mine": (
+        "Bạn đã ký. Cần một người khác ký trên máy của họ.",
+        "You have signed. Another person must sign on their own device.",
+    ),
+    "wait.sign": ("Xem và ký", "Read and sign"),
+    "wait.drop": ("Bỏ, không gửi", "Drop it, do not send"),
+    "wait.bar": ("Chờ chữ ký thứ hai", "Waiting for a second signature"),
+    "again.button": ("Ký lại cho {n} cụm loa chưa có giờ", "Sign again for {n} clusters without a clock"),
+    "nav.key": ("Khóa ký của tôi", "My signing key"),
+    "key.help": (
+        "Khóa ký nằm trong trình duyệt của máy này, ở trang ký. Tạo khóa ở đó, rồi đưa tệp .pub cho người lập phân quyền.",
+        "Your signing key lives in this device's browser, on the signing page. Make it there; its .pub file goes into the grant.",
+    ),
+    "key.open": ("Mở trang ký", "Open the signing page"),
     "re.edit": ("Sửa lại", "Edit"),
     "re.no_clock": (
         "{n} cụm loa chưa biết giờ đúng: lệnh phải ký lại riêng, phát chậm hơn vài giây",

@@ -15,30 +15,18 @@ import httpx
 import msgspec
 import psutil
 
-from controller import ca, signing
-from controller.actions.views import (
-    DocumentContext,
-    Draft,
-    IncidentView,
-    MediaView,
-    NodeView,
-    Request,
-    RowView,
-    SaidView,
-    StatusView,
-)
+from controller import ca
+from controller.actions.views import DocumentContext, IncidentView, MediaView, NodeView, RowView, StatusView
 from controller.store import media as library
 from controller.store.database import Database, url_of
 from protocol.bulletins import Item, Media
 from protocol.documents import ChainLink
-from protocol.orders import Text
+from protocol.orders import Start, Text
 from protocol.units import AreaLevel
 from provisioning import ceremony, enrol
 from tests.bench.words import ISSUING_BODY, Asked, words
-from tests.controller.headquarters import PHU_TUC, SETTLEMENT, Headquarters, now_ms, number
+from tests.controller.headquarters import NUMBERS, PHU_TUC, SETTLEMENT, Headquarters, now_ms, number
 
-STARTS_A_MINUTE = 10_000
-"""The signer's limit on the page's button would end a bench after 20 orders."""
 LEVELS: tuple[AreaLevel, ...] = ("province", "commune", "settlement")
 LOOK_S = 0.1
 RISK = 3
@@ -55,8 +43,6 @@ class Office:
         self.nodes: dict[str, Path] = {}
         self._number = 0
         self._digests: dict[str, str] = {}
-        with (self.headquarters.state / "loa.toml").open("a", encoding="utf-8") as settings:
-            settings.write(f"\n[signer]\nstarts_a_minute = {STARTS_A_MINUTE}\n")
         socket = str(self.headquarters.state / "run" / "loa.sock")
         self._http = httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(uds=socket), base_url="http://loa", timeout=60)
 
@@ -104,6 +90,7 @@ class Office:
         fresh = enrol.begin(quarters.folder / "nodes" / node, node)
         body = {"node": node, "name": f"Cụm loa {node}", "settlement": SETTLEMENT, "report_key": fresh.report_key}
         view: NodeView = quarters.post("/v1/nodes", body, NodeView)
+        NUMBERS[node] = view.area_no
         parts = SETTLEMENT.split(".")
         areas = [".".join(parts[: depth + 1]) for depth in range(len(parts))]
         links = [ChainLink(area=area, area_no=number(area), level=level) for area, level in zip(areas, LEVELS, strict=True)]
@@ -135,21 +122,13 @@ class Office:
     def order_bytes(self) -> int:
         """The size of an order as the signer seals it for one node: what the bare peer sends."""
         node = next(iter(self.nodes))
-        asked = signing.Asked(
-            act="START",
-            kind="order",
-            authority=PHU_TUC,
-            area=node,
-            area_no=number(SETTLEMENT),
-            incident="0" * 16,
-            now_ms=now_ms(),
-            risk=RISK,
-            issuing_body=ISSUING_BODY,
-            text=(Text(lang="vi", text=words(100)),),
-            repeats=1,
-            sound_max_s=3,
-        )
-        return len(self.headquarters.sealed(signing.payload_of(asked, now_ms())))
+        return len(self.headquarters.sealed(self._order(node, words(100), sound_max_s=3, repeats=1)))
+
+    def _order(self, node: str, text: str, *, sound_max_s: int, repeats: int) -> Start:
+        said = {"risk": RISK, "issuing_body": ISSUING_BODY, "text": (Text(lang="vi", text=text),)}
+        limits = {"sound_max_s": sound_max_s, "repeats": repeats}
+        order = self.headquarters.start_order(node, authority=PHU_TUC, **said, **limits)
+        return msgspec.structs.replace(order, accept_until_ms=order.seq + 600_000)
 
     async def _ask(self, path: str, body: object) -> bytes:
         content = body if isinstance(body, bytes) else msgspec.json.encode(body)
@@ -165,25 +144,18 @@ class Office:
         return reply.content
 
     async def confirm(self, node: str, *, sound_max_s: int = 3, repeats: int = 1) -> Asked:
-        """Draft an emergency for one node, then confirm it: the clock starts when the confirmation is sent."""
+        """An officer's key seals an emergency for one node: the clock starts when the sealed order is sent."""
         self._number += 1
-        request = Request(
-            areas=(node,),
-            texts=(SaidView(lang="vi", text=words(self._number)),),
-            risk=RISK,
-            issuing_body=ISSUING_BODY,
-            repeats=repeats,
-            sound_max_s=sound_max_s,
-        )
-        draft = msgspec.json.decode(await self._ask("/v1/emergencies/draft", request), type=Draft)
+        raw = self.headquarters.sealed(self._order(node, words(self._number), sound_max_s=sound_max_s, repeats=repeats))
         at_ns = time.monotonic_ns()
-        said = await self._ask("/v1/emergencies/confirm", {"draft": draft.id})
+        said = await self._ask("/v1/orders", raw)
         return Asked(at_ns, msgspec.json.decode(said, type=IncidentView).incident)
 
     async def stop(self, node: str, incident: str) -> int:
         """STOP that incident on a node; returns when the request was sent."""
+        raw = self.headquarters.sealed(self.headquarters.stop_order(node, incident, authority=PHU_TUC))
         at_ns = time.monotonic_ns()
-        await self._ask("/v1/emergencies/stop", {"incident": incident, "areas": [node]})
+        await self._ask("/v1/orders", raw)
         return at_ns
 
     async def rule(self, items: Sequence[Item]) -> None:

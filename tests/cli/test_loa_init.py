@@ -1,5 +1,6 @@
 """`loa init` makes a whole state folder or none."""
 
+import hashlib
 import json
 import stat
 import subprocess
@@ -75,7 +76,7 @@ def test_a_wrong_word_leaves_no_folder_behind(tmp_path: Path, words, sentence):
 
 
 def test_a_service_key_stays_in_the_signers_folder_and_its_public_half_goes_into_the_grant(office, tmp_path):
-    out = tmp_path / "button.pub"
+    out = tmp_path / "relay.pub"
     assert office.loa("service-key", "--area", "52.24076", "--out", str(out)).code == 0
     assert json.loads(out.read_text())["person"] == "service-52.24076"
     assert "PRIVATE" not in out.read_text()
@@ -98,3 +99,26 @@ def test_what_is_no_state_folder_is_named(tmp_path: Path, words):
     done = subprocess.run([*LOA, *words, "--state", str(tmp_path)], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
     assert "is no state folder" in done.stderr
+
+
+def test_the_signing_pages_files_are_copied_with_their_hashes_and_headers(still, tmp_path):
+    said = still.loa(
+        "signing-page", "--to", str(tmp_path / "page"), "--controller", "https://loa.example.vn:8443", "--json"
+    ).json()
+    for name, digest in said["files"].items():
+        assert hashlib.sha256((tmp_path / "page" / name).read_bytes()).hexdigest() == digest
+    assert {"index.html", "sign.js", "dsse.js"} <= set(said["files"])
+    assert "connect-src https://loa.example.vn:8443;" in said["headers"]["content-security-policy"]
+
+
+def test_a_grant_goes_beside_the_service_key_that_it_names_and_no_other(office, tmp_path):
+    said = office.loa("service-grant", str(office.papers.grant))
+    assert said.code == 1
+    assert "service" in said.err
+    assert not list((office.state / "signer").glob("*.grant.json"))
+
+
+def test_a_relay_says_no_words_and_a_person_names_a_key(still):
+    start = ("emergency", "start", "--area", "52.24076.001", "--text-vi", "Thử.")
+    assert "no words" in still.loa(*start, "--service").err
+    assert "--key" in still.loa(*start).err

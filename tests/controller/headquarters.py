@@ -17,7 +17,7 @@ from controller import ca
 from controller.actions.views import DocumentView, IncidentView, NodeView, StatusView
 from controller.area_tree import DEMO_SETTLEMENTS
 from controller.init import InitOptions, initialise
-from controller.signer import new_service_key
+from controller.signer import new_service_key, take_grant
 from protocol import keys
 from protocol.bulletins import Programme, ProgrammeBody
 from protocol.documents import ChainLink, Grant, Hours, Key, Person, Power, Role, Station, StationBody
@@ -30,6 +30,8 @@ PHU_TUC, IA_DREH = "52.24076", "52.24100"
 NUMBERS = {"52": 100_000_052, PHU_TUC: 24_076_000, IA_DREH: 24_100_000}
 SETTLEMENT = "52.24076.001"
 OTHER = "52.24076.002"
+RELAY = "Đài truyền thanh xã"
+PER_DAY = 6
 YEAR_MS = 365 * 86_400_000
 
 
@@ -71,6 +73,7 @@ class Headquarters:
         self.port = self.made.broker_port
         self.people = {name: keys.new_key() for name in ("chair", "deputy", "officer", "second")}
         self.service = {area: new_service_key(self.state / "signer", area) for area in (PHU_TUC, IA_DREH)}
+        self.contents: tuple[str, ...] = ()
         self.last_seq = 0
         self.sealed_bytes: list[bytes] = []
         self.running: dict[str, subprocess.Popen] = {}
@@ -199,21 +202,24 @@ class Headquarters:
     def grant(self, area: str, *, prev: str | None = None, states: dict[str, str] | None = None) -> Grant:
         names, states = ("officer", "second"), states or {}
         wide = area == "52"
-        service = () if wide else (f"service-{area}",)
+        service = (f"service-{area}",) if self.contents and not wide else ()
         persons = [Person(id=name, name=name) for name in names]
         known = [self.key_of(name, state=states.get(name, "active")) for name in names]
         if service:
-            persons.append(Person(id=service[0], name="Nút khẩn cấp trên trang (khóa dịch vụ)", service=True))
+            persons.append(Person(id=service[0], name=RELAY, service=True))
             known.append(Key(public=self.service[area], person=service[0]))
         threshold = 2 if wide else 1
         powers = (
             Power(power="programme", persons=names, classes=("normal", "priority")),
             Power(power="station", persons=names),
             Power(power="network", persons=names),
-            Power(power="emergency", persons=names + service, classes=("emergency",), threshold=threshold, sound_max_s=600),
-            Power(power="stop", persons=names + service, threshold=threshold),
-            Power(power="exercise", persons=names + service, sound_max_s=600),
+            Power(power="emergency", persons=names, classes=("emergency",), threshold=threshold, sound_max_s=600),
+            Power(power="stop", persons=names, threshold=threshold),
+            Power(power="exercise", persons=names, sound_max_s=600),
         )
+        if service:
+            relays = {"persons": service, "sound_max_s": 600, "contents": self.contents, "per_day": PER_DAY}
+            powers += (Power(power="emergency", classes=("emergency",), **relays), Power(power="exercise", **relays))
         return ceremony.build_grant(
             area=area,
             area_no=number(area),
@@ -231,6 +237,14 @@ class Headquarters:
         for area in ("52", PHU_TUC, IA_DREH):
             self.post("/v1/documents", seal(self.grant(area), self.sealers("chair", "deputy")), DocumentView)
 
+    def relay(self, *contents: str, prev: dict[str, str]) -> None:
+        """Grants that let the communes' service keys start these recordings; the signer gets its copy of each."""
+        self.contents = contents
+        for area in (PHU_TUC, IA_DREH):
+            raw = seal(self.grant(area, prev=prev[area]), self.sealers("chair", "deputy"))
+            self.post("/v1/documents", raw, DocumentView)
+            take_grant(self.state / "signer", raw)
+
     # --- nodes ---
 
     def enrol(self, settlement: str = SETTLEMENT, name: str = "Cụm loa") -> NodePeer:
@@ -243,6 +257,7 @@ class Headquarters:
         report_key = keys.new_key()
         body = {"node": node, "name": f"{name} {node}", "settlement": settlement, "report_key": keys.public_hex(report_key)}
         view = self.post("/v1/nodes", body, NodeView)
+        NUMBERS[node] = view.area_no
         return NodePeer(
             node=node,
             area_no=view.area_no,

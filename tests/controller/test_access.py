@@ -45,6 +45,9 @@ OPEN_TO_ALL = {
     "carrying.for_node": "nodes, by their sealed statement",
     "enrolments.claim": "nodes, by their label's claim",
     "enrolments.renew": "nodes, by the key that they enrolled with",
+    "wanted.prepare": "the signing page, by its one-time token",
+    "wanted.media_size": "the signing page, by its one-time token",
+    "emergencies.clips_of": "of a request that was asked for",
     "orders.refuse": "the controller counts its own refusal",
     "reseal.reseal_without_clock": "the controller itself",
     "audit.sign_head": "the controller itself",
@@ -116,6 +119,8 @@ def _arguments(name: str, parameter: str) -> object:
         "duties": (Duty("author", "52.24076"),),
         "request": Request(areas=("52.24076",), texts=(SaidView(lang="vi", text="x"),), issuing_body="x"),
         "incident": None,
+        "act": "STOP",
+        "token": "none",
     }
     if name == "preview.draft" and parameter == "request":
         return PreviewRequest(programme=_programme())
@@ -132,15 +137,12 @@ async def _call(parts: Parts, name: str, who: Actor) -> object:
         for parameter in inspect.signature(function).parameters.values()
         if parameter.default is parameter.empty and parameter.name not in ("parts", "who")
     ]
-    if name in ("emergencies.stop", "emergencies.lift"):
-        needed.append("areas")
     return await function(parts, who, **{parameter: _arguments(name, parameter) for parameter in needed})
 
 
 HIDDEN = {
     "emergencies.progress",
     "emergencies.read_draft",
-    "emergencies.confirm",
     "documents.one",
     "documents.raw",
     "orders.view",

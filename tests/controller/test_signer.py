@@ -10,12 +10,18 @@ import msgspec
 import pytest
 
 from controller.errors import ConfigWrong
-from controller.signer import ENDS_A_MINUTE, Signer, new_service_key
+from controller.signer import Signer, new_service_key, take_grant
 from controller.signing import ANSWER, Answer, Asked
-from protocol.orders import ExerciseStart, ExerciseStop, Lift, Start, Stop, Text
-from tests.controller.headquarters import PHU_TUC, SETTLEMENT, Headquarters
+from protocol import keys
+from protocol.documents import Key, Person, Power
+from protocol.envelope import seal
+from protocol.orders import Clip, ExerciseStart, Start
+from provisioning import ceremony
+from tests.controller.headquarters import PHU_TUC, RELAY, SETTLEMENT, Headquarters
+from tests.controller.test_emergencies import prepared
 
 NOON_MS = 1_800_000_000_000
+LISTED = "6b" * 32
 
 
 class Desk:
@@ -23,23 +29,40 @@ class Desk:
         self.folder = folder
         self.clock_ms = NOON_MS
         self.public = new_service_key(folder, PHU_TUC)
+        self.grant()
         self.signer = self.open()
+
+    def grant(self, per_day: int = 50, **more) -> None:
+        """Lay the grant beside the key, as `loa service-grant` does."""
+        relay = {"persons": ("relay",), "sound_max_s": 600, "contents": (LISTED,), "per_day": per_day}
+        powers = (Power(power="emergency", classes=("emergency",), **relay), Power(power="exercise", **relay))
+        made = ceremony.build_grant(
+            area=PHU_TUC,
+            area_no=24_076_000,
+            persons=(Person(id="relay", name=RELAY, service=True),),
+            keys=(Key(public=more.get("public", self.public), person="relay"),),
+            powers=powers,
+            until_ms=NOON_MS * 2,
+            now_ms=NOON_MS,
+        )
+        take_grant(self.folder, seal(made, [keys.sealer(keys.new_key())]))
 
     def open(self) -> Signer:
         return Signer(self.folder, lambda: self.clock_ms, starts_a_minute=3)
 
     def ask(self, **more) -> Answer:
         fields = {
-            "act": "START",
             "kind": "order",
             "authority": PHU_TUC,
             "area": SETTLEMENT,
             "area_no": 24_076_001,
             "incident": "00" * 8,
             "now_ms": self.clock_ms,
-            "issuing_body": "UBND xã",
-            "text": (Text(lang="vi", text="Thử."),),
+            "issuing_body": RELAY,
         }
+        purpose = "exercise" if more.get("kind") == "exercise" else "live"
+        clip = Clip(lang="vi", sha256=more.pop("sha256", LISTED), bytes=9_000, duration_ms=3_000, purpose=purpose)
+        fields["clips"] = (clip,)
         return self.signer.answer(msgspec.json.encode(Asked(**(fields | more))))
 
 
@@ -55,12 +78,9 @@ def opened(answer: Answer):
     return stored(answer.sealed.encode())
 
 
-def test_each_act_becomes_the_order_of_its_kind(desk: Desk) -> None:
+def test_each_kind_becomes_its_own_start(desk: Desk) -> None:
     assert isinstance(opened(desk.ask()), Start)
     assert isinstance(opened(desk.ask(kind="exercise")), ExerciseStart)
-    assert isinstance(opened(desk.ask(act="STOP")), Stop)
-    assert isinstance(opened(desk.ask(act="LIFT")), Lift)
-    assert isinstance(opened(desk.ask(act="STOP", kind="exercise")), ExerciseStop)
 
 
 @pytest.mark.parametrize(
@@ -73,13 +93,12 @@ def test_each_act_becomes_the_order_of_its_kind(desk: Desk) -> None:
         ({"sound_max_s": 601}, "too-long"),
         ({"accept_s": 21_600, "kind": "exercise"}, "expired"),
         ({"accept_until_ms": NOON_MS - 1}, "expired"),
-        ({"incident": None}, "malformed"),
-        ({"text": ()}, "malformed"),
-        ({"act": "LIFT", "kind": "exercise"}, "malformed"),
+        ({"clips": ()}, "malformed"),
+        ({"sha256": "6c" * 32}, "not-listed"),
+        ({"issuing_body": "UBND tỉnh Gia Lai"}, "not-empowered"),
         ({"now_ms": NOON_MS + 61_000}, "clock"),
         ({"now_ms": NOON_MS - 61_000}, "clock"),
         ({"highest_seq": NOON_MS + 600_000}, "clock"),
-        ({"text": tuple(Text(lang="vi", text="đ" * 2000) for _ in range(8))}, "malformed"),
     ],
 )
 def test_what_lies_outside_its_limits_is_refused(desk: Desk, more: dict, code: str) -> None:
@@ -89,15 +108,41 @@ def test_what_lies_outside_its_limits_is_refused(desk: Desk, more: dict, code: s
 
 
 def test_it_signs_no_bytes_of_others(desk: Desk) -> None:
-    for line in (b'{"op":"seal","payload":"AAAA"}', b'{"op":"sign"}', b"nonsense", b"[]"):
+    stop = b'{"op":"seal","act":"STOP","kind":"order","authority":"52.24076","area":"52.24076","area_no":1,"now_ms":1}'
+    words = desk_words(desk)
+    for line in (stop, words, b'{"op":"seal","payload":"AAAA"}', b'{"op":"sign"}', b"nonsense", b"[]"):
         assert desk.signer.answer(line).code == "malformed"
 
 
-def test_many_starts_are_held_back_and_stops_are_not(desk: Desk) -> None:
+def desk_words(desk: Desk) -> bytes:
+    """A question with words in it: there is no such field."""
+    fields = {"kind": "order", "authority": PHU_TUC, "area": SETTLEMENT, "area_no": 1, "incident": "00" * 8, "now_ms": 1}
+    said = {"issuing_body": RELAY, "text": [{"lang": "vi", "text": "Thử."}], "op": "seal"}
+    return msgspec.json.encode(fields | said)
+
+
+def test_many_starts_are_held_back(desk: Desk) -> None:
     assert [desk.ask().code for _ in range(5)] == ["", "", "", "too-many", "too-many"]
-    assert {desk.ask(act="STOP").code for _ in range(ENDS_A_MINUTE)} == {""}
     desk.clock_ms += 60_001
     assert desk.ask().code == ""
+
+
+def test_the_day_is_counted_over_a_restart_and_a_node_without_a_clock_costs_nothing(desk: Desk) -> None:
+    desk.grant(per_day=2)
+    assert desk.ask(incident="00" * 8).code == ""
+    assert desk.ask(incident="01" * 8).code == ""
+    assert desk.ask(incident="01" * 8, answers=("0123456789abcdef",)).code == ""
+    desk.signer = desk.open()
+    assert desk.ask(incident="02" * 8).code == "day-used-up"
+    desk.clock_ms += 86_400_000
+    assert desk.ask(incident="02" * 8).code == ""
+
+
+def test_without_a_grant_that_names_its_key_it_signs_nothing(desk: Desk) -> None:
+    (desk.folder / f"{PHU_TUC}.grant.json").unlink()
+    assert desk.ask().code == "no-grant"
+    with pytest.raises(ConfigWrong, match="does not name"):
+        desk.grant(public=keys.public_hex(keys.new_key()))
 
 
 def test_its_numbers_rise_over_a_restart_with_the_clock_set_back(desk: Desk) -> None:
@@ -128,15 +173,18 @@ def test_the_running_signer_answers_on_its_socket_of_mode_0600(hq: Headquarters)
     assert {key.area: key.public for key in answer.keys} == hq.service
 
 
-def test_without_the_signer_nothing_goes_out_and_the_sentence_says_so(own_hq: Headquarters) -> None:
+def test_without_the_signer_nothing_goes_out_and_the_sentence_says_so(own_hq: Headquarters, tmp_path: Path) -> None:
     hq = own_hq
-    body = {"areas": [SETTLEMENT], "texts": [{"lang": "vi", "text": "Thử."}], "issuing_body": "UBND"}
-    draft = hq.post("/v1/emergencies/draft", body)
+    sha256 = prepared(hq, tmp_path, "Thử.")
+    hq.relay(
+        sha256, prev={one["subject"]: one["digest"] for one in hq.http.get("/v1/documents", params={"kind": "grant"}).json()}
+    )
+    body = {"areas": [SETTLEMENT], "texts": [], "clips": [sha256], "issuing_body": RELAY}
     hq.kill("signer")
-    answer = hq.refused("/v1/emergencies/confirm", {"draft": draft["id"]})
+    answer = hq.refused("/v1/emergencies/service", body)
     assert answer["status"] == 503
     assert "loa signer" in answer["error"]
     assert hq.http.get("/v1/incidents").json() == []
     hq.start_signer()
-    hq.post("/v1/emergencies/confirm", {"draft": draft["id"]})
+    hq.post("/v1/emergencies/service", body)
     assert len(hq.http.get("/v1/incidents").json()) == 1

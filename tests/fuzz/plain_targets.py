@@ -275,9 +275,8 @@ def _apps():
 
 
 POSTS = (
-    *("/v1/areas/settlements", "/v1/nodes", "/v1/documents", "/v1/root?digest=00", "/v1/orders", "/v1/emergencies/draft"),
-    *("/v1/emergencies/confirm", "/v1/emergencies/stop", "/v1/emergencies/lift", "/v1/people", "/v1/people/x/reset"),
-    *("/v1/preview", "/v1/people/x/disable"),
+    *("/v1/areas/settlements", "/v1/nodes", "/v1/documents", "/v1/root?digest=00", "/v1/orders", "/v1/people"),
+    *("/v1/emergencies/service", "/v1/people/x/reset", "/v1/preview", "/v1/people/x/disable"),
 )
 GETS = ("/v1/areas/search?q=", "/v1/areas/chain?area=", "/v1/nodes/", "/v1/incidents/", "/v1/orders/", "/v1/plays?limit=")
 GETS += ("/v1/documents/", "/v1/preview?area=52.24076&days=", "/v1/report/plays?from_ms=", "/media/")

@@ -15,6 +15,7 @@ from tests.protocol.vector_world import (
     drill,
     drill_stop,
     lift,
+    relayed,
     signed,
     start,
     stop,
@@ -79,8 +80,8 @@ def good_orders() -> list[Case]:
         case("good-start-by-hamlet", "the hamlet's head in the hamlet", *twice(signed(start(HAMLET, HAMLET), "h1"))),
         case(
             "good-start-by-service",
-            "the page's key, ten minutes",
-            *twice(signed(start(COMMUNE, COMMUNE, sound_max_s=600), "page")),
+            "a service key with its listed recording, ten minutes",
+            *twice(signed(relayed(COMMUNE, COMMUNE), "page")),
         ),
         case("good-start-province", "two persons reach the whole province", *twice(signed(wide, "p1", "p2"))),
         case("good-offer", "on the node's own topic", *twice(WARNING, topic=f"loa/1/node/{NODE}/order/00000000000000a1")),

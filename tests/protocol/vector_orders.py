@@ -2,13 +2,14 @@
 
 from typing import Final
 
-from protocol.orders import Text
+from protocol.orders import Clip, Text
 from tests.protocol.vector_cases import NONCE, OLDER_NONCE, WARNING, Case, Step, case, good_orders, step, twice
 from tests.protocol.vector_forgeries import forged_envelopes, forged_payloads
 from tests.protocol.vector_world import (
     COMMUNE,
     DAY_MS,
     HAMLET,
+    LISTED,
     NODE,
     NOW,
     OTHER,
@@ -25,6 +26,7 @@ from tests.protocol.vector_world import (
     power,
     programme,
     province_body,
+    relayed,
     signed,
     start,
     station,
@@ -50,8 +52,9 @@ def who_may() -> list[Case]:
         case(
             "service-too-long",
             "a service key for over 600 s",
-            step(signed(start(COMMUNE, COMMUNE, sound_max_s=601), "page"), "not-empowered"),
+            step(signed(relayed(COMMUNE, COMMUNE, sound_max_s=601), "page"), "not-empowered"),
         ),
+        *_service(),
         case("service-too-wide", "a service key for the province", *_service_province()),
         case("service-programme", "a service key approves nothing", step(signed(programme(NOW), "page"), "not-empowered")),
         case(
@@ -81,6 +84,72 @@ def who_may() -> list[Case]:
         ),
         case("after-until-station", "nor a station", step(signed(station(late), "c1", "c2"), "expired", at=late)),
     ]
+
+
+def _service() -> list[Case]:
+    """What a stolen service key cannot do."""
+    later, next_day = "00000000000000a2", NOW + 15 * 3_600_000
+    words = (Text(lang="vi", text="Mời bà con ra đường."),)
+    first, second = (signed(relayed(COMMUNE, COMMUNE, NOW + n, f"00000000000000b{n}"), "page") for n in (1, 2))
+    third = relayed(COMMUNE, COMMUNE, NOW + 3, "00000000000000b3")
+    drilled = drill(COMMUNE, COMMUNE, NOW + 3, text=(), clips=_clips("exercise"), issuing_body="Người thử page", sound_max_s=600)
+    refused = {
+        "service-text": ("words of its own", relayed(COMMUNE, COMMUNE, text=words)),
+        "service-only-text": ("words alone", relayed(COMMUNE, COMMUNE, text=words, clips=())),
+        "service-silent": ("nothing at all", relayed(COMMUNE, COMMUNE, clips=())),
+        "service-unlisted": ("a recording that its grant does not list", relayed(COMMUNE, COMMUNE, sha256="6c" * 32)),
+        "service-other-name": ("the name of another body", relayed(COMMUNE, COMMUNE, issuing_body="UBND tỉnh Gia Lai")),
+    }
+    ends = {
+        "service-stop": ("a STOP", stop(COMMUNE, COMMUNE, NOW + 1, None)),
+        "service-stop-own": ("a STOP of what it began", stop(COMMUNE, COMMUNE, NOW + 1)),
+        "service-lift": ("a LIFT", lift(COMMUNE, COMMUNE, NOW + 1, None)),
+        "service-drill-stop": ("a STOP of an exercise", drill_stop(COMMUNE, COMMUNE, NOW + 1)),
+    }
+    begun = signed(relayed(COMMUNE, COMMUNE), "page")
+    return [
+        *(case(name, claim, step(signed(order, "page"), "not-empowered")) for name, (claim, order) in refused.items()),
+        *(case(name, claim, step(begun), step(signed(order, "page"), "not-empowered")) for name, (claim, order) in ends.items()),
+        case(
+            "service-update-of-a-person",
+            "a service rewrites no warning of a person",
+            step(WARNING),
+            step(signed(relayed(HAMLET, COMMUNE, NOW + 5), "page"), "not-empowered"),
+        ),
+        case(
+            "service-updated-by-a-person",
+            "a person rewrites a service's",
+            step(begun),
+            step(signed(start(COMMUNE, COMMUNE, NOW + 5), "c1")),
+        ),
+        case("service-per-day", "the third of a day", step(first), step(second), step(signed(third, "page"), "not-empowered")),
+        case("service-per-day-again", "a copy of the last is a duplicate", step(first), step(second), step(second, "duplicate")),
+        case(
+            "service-per-day-drill",
+            "exercises count in the same day",
+            step(first),
+            step(second),
+            step(signed(drilled, "page"), "not-empowered"),
+        ),
+        case(
+            "service-per-day-with-a-person",
+            "a person who signs too needs no service",
+            step(first),
+            step(second),
+            step(signed(third, "page", "c1")),
+        ),
+        case(
+            "service-next-day",
+            "a new day in Viet Nam",
+            step(first),
+            step(second),
+            step(signed(relayed(COMMUNE, COMMUNE, next_day, later), "page"), at=next_day),
+        ),
+    ]
+
+
+def _clips(purpose: str) -> tuple[Clip, ...]:
+    return (Clip(lang="vi", sha256=LISTED, bytes=24_000, duration_ms=8_000, purpose=purpose),)
 
 
 def _service_province() -> tuple[Step, ...]:

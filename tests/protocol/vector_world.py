@@ -31,7 +31,7 @@ from protocol.documents import (
 from protocol.envelope import seal
 from protocol.messages import Sealed, payload_type
 from protocol.node_id import new_id
-from protocol.orders import AnyOrder, ExerciseStart, ExerciseStop, Lift, Start, Stop, Text
+from protocol.orders import AnyOrder, Clip, ExerciseStart, ExerciseStop, Lift, Start, Stop, Text
 from protocol.passing import Suspend, TimeToken
 from protocol.reports import Report
 from protocol.topics import WHOLE_AREA, topic
@@ -62,6 +62,10 @@ NODE: Final = _node(1_000_001)
 NEIGHBOUR: Final = _node(1_000_002)
 ELSEWHERE: Final = _node(1_000_003)
 PLACES: Final = {NODE: HAMLET, NEIGHBOUR: "52.24076.002", ELSEWHERE: "52.24100.001"}
+
+
+LISTED: Final = "6b" * 32
+"""The one recording that the commune's service key may start."""
 
 
 class Sent(Struct, frozen=True):
@@ -106,13 +110,14 @@ def grant_body(persons: tuple[Person, ...], owners: tuple[Key, ...], *powers: Po
     return GrantBody(persons=persons, keys=owners, powers=powers, until_ms=until_ms)
 
 
-def power(name: str, persons: str, threshold: int = 1, classes: str = "", sound_max_s: int | None = None) -> Power:
+def power(name: str, persons: str, threshold: int = 1, classes: str = "", sound_max_s: int | None = None, **more: Any) -> Power:
     return Power(
         power=name,
         persons=tuple(persons.split()),
         threshold=threshold,
         classes=tuple(classes.split()),
         sound_max_s=sound_max_s,
+        **more,
     )
 
 
@@ -139,9 +144,11 @@ def commune_body(first: str = "active", **more: Any) -> GrantBody:
         power("station", "c1 c2"),
         power("network", "c1 c2"),
         power("placement", "c1 c2"),
-        power("emergency", "c1 c2 page", 1, "emergency", 3_600),
-        power("stop", "c1 c2 page"),
-        power("exercise", "c1 c2 page", 1, "", 3_600),
+        power("emergency", "c1 c2", 1, "emergency", 3_600),
+        power("stop", "c1 c2"),
+        power("exercise", "c1 c2", 1, "", 3_600),
+        power("emergency", "page", 1, "emergency", 600, contents=(LISTED,), per_day=2),
+        power("exercise", "page", 1, "", 600, contents=(LISTED,), per_day=2),
     )
     return grant_body(persons, owners, *powers, **more)
 
@@ -215,6 +222,13 @@ def start(area: str, authority: str, seq: int = NOW, incident: str = "0000000000
 
 def drill(area: str, authority: str, seq: int = NOW, incident: str = "00000000000000e1", **more: Any) -> ExerciseStart:
     return ExerciseStart(**_start(area, authority, seq, incident, {"purpose": "exercise"} | more))
+
+
+def relayed(area: str, authority: str, seq: int = NOW, incident: str = "00000000000000a1", **more: Any) -> Start:
+    """What the commune's service key may say: its recording, under its own name."""
+    clip = Clip(lang="vi", sha256=more.pop("sha256", LISTED), bytes=24_000, duration_ms=8_000, purpose="live")
+    fields = {"text": (), "clips": (clip,), "issuing_body": "Người thử page", "sound_max_s": 600}
+    return start(area, authority, seq, incident, **(fields | more))
 
 
 def stop(area: str, authority: str, seq: int = NOW, incident: str | None = "00000000000000a1") -> Stop:

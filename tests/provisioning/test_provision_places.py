@@ -114,24 +114,37 @@ def test_a_new_document_is_newer_than_all_that_is_known():
     assert next_seq(1_000, 5_000) == 5_001
 
 
-def test_a_service_may_only_call_and_stop_within_one_commune():
-    person = Person(id="nut", name="Nút khẩn cấp", service=True)
-    key = Key(public=_public(), person="nut")
+def test_a_service_may_only_start_listed_recordings_so_often_a_day_within_one_commune():
+    person = Person(id="tiep-am", name="Đài truyền thanh xã", service=True)
+    key = Key(public=_public(), person="tiep-am")
 
-    def grant(power: str, area: str, sound_max_s: int | None) -> None:
-        classes = ("emergency",) if power == "emergency" else ("normal",)
-        held = Power(power=power, persons=("nut",), classes=classes, sound_max_s=sound_max_s)
+    def grant(power: str = "emergency", area: str = "52.24076", **more) -> None:
+        limits = {"sound_max_s": 600, "contents": ("6b" * 32,), "per_day": 3} | more
+        classes = {"emergency": ("emergency",), "programme": ("normal",)}.get(power, ())
+        held = Power(power=power, persons=("tiep-am",), classes=classes, **limits)
         build_grant(area=area, area_no=1, persons=(person,), keys=(key,), powers=(held,), until_ms=2_000, now_ms=1_000)
 
-    grant("emergency", "52.24076", 600)
-    for wrong in (
-        ("programme", "52.24076", 600),
-        ("emergency", "52", 600),
-        ("emergency", "52.24076", 601),
-        ("emergency", "52.24076", None),
+    grant()
+    grant("exercise")
+    for power in ("programme", "stop", "station", "network", "placement", "delegate", "live"):
+        with pytest.raises(Malformed, match="may only hold emergency, exercise"):
+            grant(power)
+    for wrong, sentence in (
+        ({"area": "52"}, "one commune"),
+        ({"sound_max_s": 601}, "at most 600"),
+        ({"sound_max_s": None}, "at most 600"),
+        ({"contents": ()}, "list its recordings"),
+        ({"per_day": None}, "list its recordings"),
     ):
-        with pytest.raises(Malformed):
-            grant(*wrong)
+        with pytest.raises(Malformed, match=sentence):
+            grant(**wrong)
+
+
+def test_limits_of_a_service_are_refused_where_there_is_none():
+    person, key = Person(id="chu-tich", name="Chủ tịch"), Key(public=_public(), person="chu-tich")
+    held = Power(power="emergency", persons=("chu-tich",), classes=("emergency",), contents=("6b" * 32,))
+    with pytest.raises(Malformed, match="names no service"):
+        build_grant(area="52.24076", area_no=1, persons=(person,), keys=(key,), powers=(held,), until_ms=2_000, now_ms=1_000)
 
 
 def test_a_threshold_that_nobody_can_reach_is_refused():

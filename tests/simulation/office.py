@@ -230,7 +230,7 @@ class Office:
             (
                 (COMMUNE, HAMLET, (self.leader(),)),
                 (COMMUNE, COMMUNE, (self.leader(),)),
-                (COMMUNE, COMMUNE, ("page",)),
+                (COMMUNE, COMMUNE, ("c2",)),
                 (HAMLET, HAMLET, ("h1",)),
                 (PROVINCE, HAMLET, ("p1",)),
                 (PROVINCE, PROVINCE, ("p1", "p2")),

@@ -15,8 +15,8 @@ PROVINCIAL = frozenset({"p1", "p2", "p3"})
 POWERS = {
     (COMMUNE, "programme"): LEADERS,
     (COMMUNE, "station"): LEADERS,
-    (COMMUNE, "order"): LEADERS | {"page"},
-    (COMMUNE, "exercise"): LEADERS | {"page"},
+    (COMMUNE, "order"): LEADERS,
+    (COMMUNE, "exercise"): LEADERS,
     (HAMLET, "order"): frozenset({"h1"}),
     (HAMLET, "exercise"): frozenset({"h1"}),
     (PROVINCE, "programme"): PROVINCIAL,
@@ -40,8 +40,6 @@ def why_not(signed, chain, key_states, *, held):
     usable = {name for name in signed.names if key_states.get(name, "active") in states}
     able = usable & POWERS.get((payload.authority, payload.kind), frozenset())
     most_s = getattr(payload, "sound_max_s", 0)
-    if "page" in able and (payload.area == PROVINCE or most_s > 600):
-        able -= {"page"}
     if payload.kind == "exercise" and payload.authority == HAMLET:
         most_s = 0
     needed = 2 if payload.area == PROVINCE and payload.kind in ("order", "exercise") else 1

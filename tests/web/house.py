@@ -5,15 +5,14 @@ import secrets
 import shutil
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 import msgspec
 
-from controller import signer
-from controller.__main__ import build
+from controller.__main__ import build, origins
 from controller.actions import documents, nodes, people, second_factor
 from controller.area_tree import DEMO_SETTLEMENTS, area_no
 from controller.config import load
@@ -23,6 +22,7 @@ from controller.init import InitOptions, initialise
 from controller.listening import ServerTls, bind_tcp, https_server
 from controller.parts import SYSTEM, Parts
 from controller.reports import Received, Reports
+from controller.signing_site import create_site
 from controller.store import orders
 from controller.store import people as stored_people
 from controller.web.app import create_app
@@ -32,6 +32,7 @@ from protocol.documents import ChainLink, Key, Person, Power, Role
 from protocol.envelope import digest_of, seal
 from protocol.messages import TYPES
 from protocol.reports import Alive, Health, Held, OrderResult, PlayRecord
+from protocol.seen import Slot
 from protocol.topics import topic
 from provisioning import ceremony, enrol
 
@@ -94,6 +95,8 @@ async def _phone(parts: Parts, made: Master, session) -> None:
 
 CHAIR = keys.new_key()
 DEPUTY = keys.new_key()
+SIGNERS = {"h.yer": keys.new_key(), "lan": keys.new_key(), "tuan": keys.new_key()}
+"""The officers' own keys, as their browsers would hold them."""
 
 
 def _sealed(payload) -> bytes:
@@ -113,24 +116,30 @@ async def _trust(parts: Parts) -> None:
         now_ms=now_ms(),
     )
     await documents.pin_root(parts, SYSTEM, _sealed(root), digest_of("root", msgspec.json.encode(root)))
-    for commune in COMMUNES:
-        public = signer.new_service_key(parts.config.signer_folder, commune)
-        button = "nut-trang"
-        people = (
-            Person(id=button, name="Nút khẩn cấp trên trang (khóa dịch vụ)", service=True),
-            Person(id="chu-tich", name="Chủ tịch UBND xã"),
-        )
+    await _grants(parts, {})
+
+
+async def _grants(parts: Parts, more: dict[str, str]) -> None:
+    """Each officer's power in the four communes and the province; `more`: further keys of theirs."""
+    both = tuple(SIGNERS)
+    for commune in (*COMMUNES, "52"):
+        people = (*(Person(id=name, name=name) for name in SIGNERS), Person(id="chu-tich", name="Chủ tịch UBND xã"))
         powers = [Power(power="programme", persons=("chu-tich",), classes=("normal", "priority"))]
-        powers += [Power(power="emergency", persons=(button,), classes=("emergency",), sound_max_s=600)]
-        powers += [Power(power=power, persons=(button,), sound_max_s=600) for power in ("stop", "exercise")]
+        powers += [Power(power="emergency", persons=both, classes=("emergency",), sound_max_s=600)]
+        powers += [Power(power=power, persons=both, sound_max_s=600) for power in ("stop", "exercise")]
         grant = ceremony.build_grant(
             area=commune,
             area_no=area_no(commune),
             persons=people,
-            keys=(Key(public=public, person=button), Key(public=keys.public_hex(CHAIR), person="chu-tich")),
+            keys=(
+                *(Key(public=keys.public_hex(key), person=name) for name, key in SIGNERS.items()),
+                *(Key(public=public, person=name) for name, public in more.items()),
+                Key(public=keys.public_hex(CHAIR), person="chu-tich"),
+            ),
             powers=tuple(powers),
             until_ms=now_ms() + 365 * 86_400_000,
             now_ms=now_ms(),
+            prev=held.digest if (held := parts.world.standing.get(Slot("grant", commune, "-"))) else None,
         )
         await documents.submit(parts, SYSTEM, _sealed(grant))
 
@@ -232,6 +241,10 @@ class House:
         await self.parts.database.run(forget)
         return totp.code_at(self.master.phones[name], totp.step_of(self.parts.now_ms()))
 
+    async def grant(self, **more: str) -> None:
+        """The chair and the deputy grant these officers another key of theirs: the public half that their browser shows."""
+        await _grants(self.parts, {name.replace("_", "."): public for name, public in more.items()})
+
     def browser(self) -> httpx.AsyncClient:
         """A browser without scripts."""
         transport = httpx.ASGITransport(app=create_app(self.parts))
@@ -240,34 +253,31 @@ class House:
 
 @asynccontextmanager
 async def house(master: Master, folder: Path) -> AsyncIterator[House]:
-    """Everything on a copy of the master's folder. The signer answers on its own socket, as it does beside `serve`."""
+    """Everything on a copy of the master's folder. No signer: the page needs none."""
     shutil.copytree(master.folder, folder)
     config = load(folder)
     parts = build(config)
-    parts.broker.connected = True
-    signing = asyncio.create_task(signer.serve(config))
-    while not config.signer_socket.exists():  # noqa: ASYNC110  a file has no event
-        await asyncio.sleep(0.01)
+    parts.broker.connected, parts.ports.signing = True, 8445
     try:
         yield House(master, parts, Reports(parts))
     finally:
         await parts.signer.close()
-        signing.cancel()
-        with suppress(asyncio.CancelledError):
-            await signing
         parts.database.close()
 
 
 @asynccontextmanager
 async def served(parts: Parts, port: int = 0) -> AsyncIterator[str]:
-    """The page over HTTPS, as `serve` offers it; gives its address."""
-    listener = bind_tcp("127.0.0.1", port)
-    server = https_server(create_app(parts), ServerTls(parts.config.tls / "https.crt", parts.config.tls / "https.key"))
-    serving = asyncio.create_task(server.serve([listener]))
-    while not server.started:  # noqa: ASYNC110  uvicorn tells it by a flag
+    """Page and signing page over HTTPS, as `serve` offers them; gives the page's address."""
+    listeners = (bind_tcp("127.0.0.1", port), bind_tcp("127.0.0.1", 0))
+    parts.ports.https, parts.ports.signing = (listener.getsockname()[1] for listener in listeners)
+    tls = ServerTls(parts.config.tls / "https.crt", parts.config.tls / "https.key")
+    servers = (https_server(create_app(parts), tls), https_server(create_site(origins(parts)), tls))
+    serving = [asyncio.create_task(one.serve([listener])) for one, listener in zip(servers, listeners, strict=True)]
+    while not all(server.started for server in servers):  # noqa: ASYNC110  uvicorn tells it by a flag
         await asyncio.sleep(0.01)
     try:
-        yield f"https://127.0.0.1:{listener.getsockname()[1]}"
+        yield f"https://127.0.0.1:{parts.ports.https}"
     finally:
-        server.should_exit = True
-        await serving
+        for server in servers:
+            server.should_exit = True
+        await asyncio.gather(*serving)

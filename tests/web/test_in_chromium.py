@@ -1,6 +1,7 @@
 """The page in a real browser, at a phone's size and at a desk's: it works with and without scripts, and nothing overflows."""
 
 import asyncio
+import json
 import re
 import shutil
 from collections.abc import AsyncIterator
@@ -10,6 +11,9 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, Page, async_playwright, expect
 
+from controller.actions import emergencies, media
+from controller.media import path_of
+from controller.parts import SYSTEM
 from tests.web.house import NODES, PASSWORD, House, now_ms, served
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -62,15 +66,42 @@ class Sight:
         await self.page.click("main button.big")
         await self.page.wait_for_url(self.url + "/")
 
-    async def write(self, area: str, kind: str, text: str) -> None:
+    async def write(self, area: str, kind: str, text: str, clip: str = "") -> None:
         await self.open(f"/emergency/write?area={area}")
         await self.page.check(f"input[name=kind][value={kind}]")
         await self.page.check("input[name=risk][value='4']")
         await self.page.fill("#text-vi", text)
+        if clip:
+            await self.page.select_option("#clip-vi", clip)
         if await self.page.input_value("#body") == "":
             await self.page.fill("#body", "Ủy ban nhân dân các xã vùng Krông Pa")
         await self.page.click("button[value=review]")
         await self.page.wait_for_url("**/emergency/review/*")
+
+    async def make_key(self, person: str = "h.yer") -> str:
+        """Make a key on the signing page, as on the first day; gives its public half."""
+        await self.page.goto(f"{self.signing}/")
+        await self.ready()
+        await self.page.fill("#person", person)
+        await self.page.fill("#name", "Rơ Ô H'Yer, cán bộ")
+        await self.page.click("#make button")
+        await expect(self.page.locator("#my-key")).to_be_visible()
+        return json.loads(await self.page.inner_text("#public"))["public"]
+
+    async def ready(self) -> None:
+        """The signing page has drawn itself."""
+        await self.page.wait_for_url(f"{self.signing}/*")
+        await expect(self.page.locator("html[data-ready]")).to_have_count(1)
+
+    async def to_signing(self) -> None:
+        """From the review on to the signing page."""
+        await self.page.click("#to-sign")
+        await self.ready()
+        await expect(self.page.locator("#act")).to_be_visible()
+
+    @property
+    def signing(self) -> str:
+        return f"https://127.0.0.1:{self.house.parts.ports.signing}"
 
 
 @asynccontextmanager
@@ -95,8 +126,8 @@ async def sight(
 
 
 async def hold(seen: Sight, seconds: float) -> None:
-    await seen.page.locator("#hold").scroll_into_view_if_needed()
-    box = await seen.page.locator("#hold").bounding_box()
+    await seen.page.locator("#sign").scroll_into_view_if_needed()
+    box = await seen.page.locator("#sign").bounding_box()
     await seen.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 20)
     await seen.page.mouse.down()
     await asyncio.sleep(seconds)
@@ -117,6 +148,8 @@ async def test_an_officer_warns_a_hamlet_watches_it_and_stops_it(house: House, s
     node = house.nodes[BUON_MLAH]
     async with chromium() as browser, sight(house, browser, size, scheme) as seen:
         page = seen.page
+        await house.grant(h_yer=await seen.make_key())
+        await seen.picture("00-key")
         await seen.open("/login")
         await seen.picture("01-login")
         await seen.login()
@@ -142,11 +175,15 @@ async def test_an_officer_warns_a_hamlet_watches_it_and_stops_it(house: House, s
         await page.click("button[value=review]")
         await page.wait_for_url("**/emergency/review/*")
         await seen.picture("06-review")
+        await seen.to_signing()
+        await expect(page.locator("#order")).to_contain_text("52.24076.002")
+        await expect(page.locator("#order")).to_contain_text(text.split(".")[0])
+        await seen.picture("06-sign")
         await hold(seen, 1.0)
         await seen.picture("07-holding", full=False)
         await page.mouse.up()
         await asyncio.sleep(1.5)
-        assert "/emergency/review/" in page.url
+        assert page.url.startswith(seen.signing)
         await hold(seen, 2.2)
         await page.wait_for_url("**/incident/*")
         await page.mouse.up()
@@ -160,6 +197,9 @@ async def test_an_officer_warns_a_hamlet_watches_it_and_stops_it(house: House, s
         await page.click(".stopbar summary")
         await seen.picture("09-stop", full=False)
         await page.click(".stopbar form button")
+        await seen.ready()
+        await seen.picture("09-stop-sign", full=False)
+        await page.click("#sign")
         await page.wait_for_url("**/incident/*")
         await house.stops(node, incident)
         await expect(row).to_contain_text("Đã dừng")
@@ -170,55 +210,119 @@ async def test_an_officer_warns_a_hamlet_watches_it_and_stops_it(house: House, s
             await seen.picture(name)
 
 
-async def test_a_group_exercise_is_striped_and_typed_by_keyboard_with_two_officers(house: House):
+async def test_a_group_exercise_is_signed_by_two_officers_on_two_devices(house: House):
     await populated(house)
     await house.officer("lan", "mot-hai-ba-bon")
     async with chromium() as browser, sight(house, browser) as seen:
         page = seen.page
+        other = Sight(await (await browser.new_context(ignore_https_errors=True)).new_page(), seen.url, "second", house)
+        await house.grant(h_yer=await seen.make_key(), lan=await other.make_key("lan"))
+        await other.login("lan", "mot-hai-ba-bon")
         await seen.login()
         await seen.open("/emergency?q=krong+pa")
         await page.click(".places a:has-text('Huyện Krông Pa')")
         await seen.write(page.url.split("area=")[1], "exercise", "Diễn tập sơ tán. Bà con nghe loa và làm theo hướng dẫn.")
         await expect(page.locator(".stripes")).to_contain_text("DIỄN TẬP")
         await seen.picture("20-exercise-review")
-        await page.click("#hold")
-        assert "/emergency/review/" in page.url
-        await page.fill("#second-name", "lan")
-        await page.fill("#second-password", "mot-hai-ba-bon")
-        await page.fill("#second-code", await house.code("lan"))
-        await page.focus("#typed summary")
-        await page.keyboard.press("Enter")
-        await page.fill("#typed-name", "huyen krong pa")
-        await seen.picture("21-exercise-typed", full=False)
-        await page.keyboard.press("Enter")
-        await page.wait_for_url("**/incident/*")
-        incident = page.url.rsplit("/", 1)[1]
+        await seen.to_signing()
+        await expect(page.locator("#second")).to_contain_text("một người khác")
+        await seen.picture("21-exercise-sign")
+        await hold(seen, 2.2)
+        await page.wait_for_url("**/waiting")
+        await seen.picture("21-waiting")
+        await other.page.click(".waitbar")
+        await other.page.click("button:has-text('Xem và ký')")
+        await other.ready()
+        await expect(other.page.locator("#second")).to_contain_text("Rơ Ô H'Yer")
+        await other.page.focus("#sign")
+        await other.page.keyboard.down("Space")
+        await other.page.wait_for_url("**/incident/*")
+        incident = other.page.url.rsplit("/", 1)[1]
         for name, result in ((NODES[0][1], "sounding"), (BUON_MLAH, "refused")):
-            await house.result(
-                house.nodes[name],
-                result,
-                incident,
-                reason="expired" if result == "refused" else "",
-            )
-        await expect(page.locator(".row.st-sounding")).to_have_count(1)
-        await seen.picture("22-exercise-incident")
-        await expect(page.locator("summary.stop")).to_contain_text("DỪNG DIỄN TẬP")
+            await house.result(house.nodes[name], result, incident, reason="expired" if result == "refused" else "")
+        await expect(other.page.locator(".row.st-sounding")).to_have_count(1)
+        await expect(other.page.locator("summary.stop")).to_contain_text("DỪNG DIỄN TẬP")
+        assert other.complaints == []
 
 
-async def test_the_button_is_held_by_the_keyboard_too(house: House):
-    async with chromium() as browser, sight(house, browser, "desk") as seen:
+async def test_the_key_stays_in_the_browser_and_says_which_grant_it_lacks(house: House):
+    async with chromium() as browser, sight(house, browser) as seen:
+        public = await seen.make_key()
+        leaves = """async () => {
+            const { mine } = await import("/keys.js");
+            const { key } = await mine();
+            if (key.extractable) return "extractable";
+            try { await crypto.subtle.exportKey("pkcs8", key); return "exported"; } catch (error) { return error.name; }
+        }"""
+        assert await seen.page.evaluate(leaves) == "InvalidAccessError"
+        await seen.page.reload()
+        await seen.ready()
+        assert json.loads(await seen.page.inner_text("#public"))["public"] == public
         await seen.login()
         await seen.write("52.24076.002", "live", "Nước lên nhanh.")
-        await seen.page.focus("#hold")
-        await seen.page.keyboard.down("Space")
-        await seen.page.wait_for_url("**/incident/*")
+        await seen.page.click("#to-sign")
+        await seen.ready()
+        await expect(seen.page.locator("#trouble")).to_contain_text("chưa được phân quyền")
+        await expect(seen.page.locator("#act")).to_be_hidden()
+
+
+@pytest.mark.parametrize(("ahead_ms", "words"), [(61_500, "lệch giờ máy chủ"), (-61_500, "lệch giờ máy chủ")])
+async def test_a_device_whose_clock_is_off_signs_nothing(house: House, ahead_ms: int, words: str):
+    async with chromium() as browser, sight(house, browser) as seen:
+        await house.grant(h_yer=await seen.make_key())
+        await seen.login()
+        await seen.write("52.24076.002", "live", "Nước lên nhanh.")
+        await seen.page.add_init_script(f"const real = Date.now; Date.now = () => real() + {ahead_ms};")
+        await seen.to_signing()
+        await expect(seen.page.locator("#trouble")).to_contain_text(words)
+        await hold(seen, 2.3)
+        await seen.page.mouse.up()
+        await expect(seen.page.locator("#trouble")).to_contain_text(words)
+        assert await emergencies.incidents(house.parts, SYSTEM) == []
+
+
+@pytest.mark.parametrize("changed", [False, True])
+async def test_a_recording_is_checked_and_heard_before_it_can_be_signed(house: House, tmp_path: Path, changed: bool):
+    sound = tmp_path / "loi-keu-goi.wav"
+    words = "Nước đang lên, bà con rời khỏi bờ suối, đi lên nhà rông ngay."
+    espeak = await asyncio.create_subprocess_exec("espeak-ng", "-v", "vi", "-w", sound, words)
+    assert await espeak.wait() == 0
+    clip = await media.add(house.parts, SYSTEM, sound, "Lời kêu gọi")
+    if changed:
+        path = path_of(house.parts.config.library, clip.sha256)
+        path.chmod(0o600)
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+    async with chromium() as browser, sight(house, browser) as seen:
+        page = seen.page
+        await house.grant(h_yer=await seen.make_key())
+        await seen.login()
+        await seen.write("52.24076.002", "live", "Nước lên nhanh.", clip=clip.sha256)
+        await seen.to_signing()
+        await expect(page.locator("#sign")).to_be_disabled()
+        if changed:
+            await expect(page.locator(".clip")).to_contain_text("KHÔNG phải bản ghi")
+            await expect(page.locator("#sign")).to_be_disabled()
+            return
+        await expect(page.locator(".clip")).to_contain_text("hãy nghe")
+        await page.evaluate("document.querySelector('audio').play()")
+        await expect(page.locator(".clip")).to_contain_text("đã nghe", timeout=LONGEST_MS)
+        await seen.picture("60-heard")
+        await expect(page.locator("#sign")).to_be_enabled()
+        await hold(seen, 2.2)
+        await page.wait_for_url("**/incident/*")
 
 
 async def test_stop_is_as_large_as_start_and_both_are_big_targets(house: House):
     await house.wakes(house.nodes[BUON_MLAH])
     async with chromium() as browser, sight(house, browser) as seen:
+        await house.grant(h_yer=await seen.make_key())
+        assert await seen.page.evaluate(SMALL) == []
         await seen.login()
         await seen.write("52.24076.002", "live", "Nước lên nhanh.")
+        await seen.to_signing()
+        assert await seen.page.evaluate(SMALL) == []
         await hold(seen, 2.2)
         await seen.page.wait_for_url("**/incident/*")
         await seen.open("/")
@@ -229,25 +333,18 @@ async def test_stop_is_as_large_as_start_and_both_are_big_targets(house: House):
         assert await seen.page.evaluate(SMALL) == []
 
 
-async def test_without_scripts_an_emergency_is_started_and_stopped(house: House):
+async def test_without_scripts_everything_is_read_and_signing_says_what_it_needs(house: House):
     await populated(house)
     async with chromium() as browser, sight(house, browser, scripts=False) as seen:
         page = seen.page
         await seen.login()
         await seen.write("52.24076.002", "live", "Nước lên nhanh.")
-        await expect(page.locator("#hold")).to_be_hidden()
-        await page.fill("#typed-name", "Buon Mlah")
+        assert "Ký trên trang cần JavaScript" in await page.content()
         await seen.picture("30-review")
-        await page.click("#typed button")
-        await page.wait_for_url("**/incident/*")
-        incident = page.url.rsplit("/", 1)[1]
-        await house.result(house.nodes[BUON_MLAH], "sounding", incident)
-        await page.reload()
-        await expect(page.locator(".row")).to_contain_text("Đang phát")
-        await seen.open("/plays")
-        await page.click(".stopbar summary")
-        await page.click(".stopbar form button")
-        await expect(page.locator(".phase").first).to_contain_text("dừng")
+        await page.click("#to-sign")
+        await page.wait_for_url(f"{seen.signing}/*")
+        assert "Trang ký cần JavaScript" in await page.content()
+        assert await emergencies.incidents(house.parts, SYSTEM) == []
 
 
 async def test_a_page_that_lost_its_controller_says_so_and_heals_by_itself(house: House):

@@ -22,10 +22,9 @@ PAGES = (
 
 
 async def started(house: House, person: Officer, area: str = "52.24076.002", **fields: str) -> str:
-    draft = await person.draft(area, **fields)
-    await person.press(f"/emergency/confirm/{draft}", held_ms="2000")
-    assert person.path.startswith("/incident/"), person.words
-    return person.path.rsplit("/", 1)[1]
+    incident = await person.start(area, **fields)
+    assert incident, person.words
+    return incident
 
 
 async def test_a_row_turns_from_sent_to_received_to_sounding_to_ended_in_words(house: House):
@@ -78,6 +77,7 @@ async def test_one_press_stops_and_one_lifts(house: House):
     await house.result(node, "sounding", incident)
     await person.open("/plays")
     await person.press(f"/incident/{incident}/stop")
+    await person.sign()
     assert person.path == f"/incident/{incident}"
     assert "Đang dừng" in person.words or "Đã dừng" in person.words
     assert "Cho phát lại" in person.words
@@ -86,6 +86,7 @@ async def test_one_press_stops_and_one_lifts(house: House):
     assert "Đã dừng" in person.words
     assert "DỪNG PHÁT" not in person.words
     await person.press(f"/incident/{incident}/lift")
+    await person.sign()
     view = await emergencies.progress(house.parts, SYSTEM, incident)
     assert view.op == "LIFT"
 
@@ -95,14 +96,17 @@ async def test_a_whole_area_or_a_group_is_stopped_and_lifted(house: House):
     await person.open("/stop?area=52.24076")
     assert "Dừng tất cả ở Xã Phú Túc" in person.words
     await person.press("/stop", area="52.24076", do="stop", reason="loa hú")
+    await person.sign()
     assert person.path.startswith("/incident/stop-")
     assert "DỪNG CẢ KHU VỰC" in person.words
     await person.press(f"{person.path}/lift")
+    await person.sign()
     assert "Cho phát lại" in person.words
     assert person.page.status_code == 200
     (group,) = await areas.groups(house.parts, SYSTEM)
     await person.open(f"/stop?area={group.id}")
     await person.press("/stop", area=group.id, do="stop")
+    await person.sign()
     await person.open("/incidents")
     for name in ("Xã Phú Túc", "Xã Ia Dreh", "Xã Uar", "Xã Ia Rsai"):
         assert name in person.words

@@ -1,4 +1,4 @@
-// The page without this file still works (forms and reloads). This adds: clocks, live rows, and hold-to-confirm.
+// The page without this file still works (forms and reloads), but for signing. This adds: clocks, live rows, the way back from signing.
 "use strict";
 
 const body = document.body;
@@ -112,49 +112,21 @@ if (body.dataset.events) {
   window.addEventListener("pageshow", (event) => { if (event.persisted) listen(); });
 }
 
-// --- hold to confirm ----------------------------------------------------------------------------------------------
-const hold = document.getElementById("hold");
-if (hold) {
-  const form = hold.form;
-  const typed = document.getElementById("typed");
-  const words = hold.querySelector(".words");
-  const asks = words.textContent;
-  const needMs = Number(hold.dataset.holdMs);
-  let beganMs = 0;
-  let timer = 0;
-  let sent = false;
-
-  const release = () => {
-    if (sent) return;
-    clearTimeout(timer);
-    beganMs = 0;
-    hold.classList.remove("held");
-    words.textContent = asks;
-  };
-  const send = () => {
-    sent = true;
-    form.elements.held_ms.value = String(Math.round(performance.now() - beganMs));
-    words.textContent = hold.dataset.sending;
-    if (navigator.vibrate) navigator.vibrate(80);
-    if (form.requestSubmit) form.requestSubmit();
-    else form.submit();
-  };
-  const press = (event) => {
-    if (beganMs || sent) return;
-    event.preventDefault();
-    if (!form.reportValidity()) return;
-    beganMs = performance.now();
-    hold.classList.add("held");
-    words.textContent = hold.dataset.holding;
-    timer = setTimeout(send, needMs);
-  };
-  typed.open = false;
-  hold.hidden = false;
-  hold.addEventListener("pointerdown", (event) => { if (event.button === 0) { hold.setPointerCapture(event.pointerId); press(event); } });
-  for (const name of ["pointerup", "pointercancel", "lostpointercapture", "blur"]) hold.addEventListener(name, release);
-  hold.addEventListener("keydown", (event) => { if (event.key === " " || event.key === "Enter") press(event); });
-  hold.addEventListener("keyup", release);
-  hold.addEventListener("contextmenu", (event) => event.preventDefault());
+// --- back from the signing page: the sealed bytes stand in the fragment, and go on as a form ------------------------
+const signedForm = document.getElementById("signed");
+if (signedForm) {
+  const kept = `signed ${location.pathname}`;
+  if (location.hash.length > 1) sessionStorage.setItem(kept, location.hash.slice(1));
+  const sealed = sessionStorage.getItem(kept);
+  history.replaceState(null, "", location.pathname + location.search);
+  if (signedForm.dataset.here && sealed) {
+    sessionStorage.removeItem(kept);
+    signedForm.elements.sealed.value = sealed;
+    signedForm.submit();
+  } else if (sealed && !location.search) {
+    // A page of another site led here, so the browser kept back our strict cookie: ask once more, by ourselves.
+    location.replace(`${location.pathname}?again`);
+  }
 }
 
 // --- forms: one press, one request; how many letters ----------------------------------------------------------------
