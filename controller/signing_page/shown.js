@@ -28,6 +28,7 @@ async function place(order, names) {
 
 function common(order, digest) {
   const list = made("dl");
+  list.dataset.area = order.area;
   if (order.op === "START") {
     list.append(row("repeats", order.repeats), row("until", clock.format(order.accept_until_ms)), row("longest", order.sound_max_s));
     list.append(row("body", order.issuing_body));
@@ -65,6 +66,13 @@ export async function drawn(items, names, titles, clips) {
     box.append(common(first, items[0].digest), more);
   }
   return box;
+}
+
+/** Shows times, digests and nonces of bytes that were renewed and say the same otherwise. */
+export function renewed(items) {
+  for (const { order, digest } of items) {
+    for (const old of document.querySelectorAll(`dl[data-area="${order.area}"]`)) old.replaceWith(common(order, digest));
+  }
 }
 
 function start(order, titles, clips) {

@@ -5,7 +5,7 @@ import { deliberate } from "./hold.js";
 import * as keys from "./keys.js";
 import { offer } from "./listen.js";
 import { orderOf } from "./orders.js";
-import { drawn, gist, made } from "./shown.js";
+import { drawn, gist, renewed } from "./shown.js";
 import { Malformed } from "./strict.js";
 import { say, speak, speaking } from "./texts.js";
 
@@ -79,6 +79,7 @@ async function load() {
     return;
   }
   act = { ...before, ...fresh };
+  if (before) renewed(items);
   if (!before) await show(fresh);
   else trouble(objection(items, act.second, apartMs));
 }
@@ -107,7 +108,7 @@ async function show(fresh) {
   find("second").textContent = second ? say("second.by", { by: told.by }) : say("second.needed");
   const first = items[0].order;
   const long = first.op === "START";
-  find("typed").hidden = !long;
+  find("typed").parentElement.hidden = !long;
   find("typed-help").textContent = say("sign.type_help", { area: first.area });
   find("cancel").href = at + (/^\/[a-z]/.test(told.cancel ?? "") ? told.cancel : "/");
   find("act").hidden = false;

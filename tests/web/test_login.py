@@ -110,7 +110,11 @@ async def test_every_form_without_its_token_is_refused_and_does_nothing(house: H
     draft = await person.draft("52.24076.002")
     forms = {
         "/emergency/write": {"area": "52.24076", "do": "review"},
-        f"/emergency/confirm/{draft}": {"held_ms": "2000"},
+        f"/emergency/confirm/{draft}": {},
+        "/signed/0123456789abcdef/take": {"sealed": "W10="},
+        "/waiting/0123456789abcdef/sign": {},
+        "/waiting/0123456789abcdef/drop": {},
+        "/incident/0123456789abcdef/again": {},
         "/stop": {"area": "52.24076", "do": "stop"},
         "/incident/0123456789abcdef/stop": {},
         "/incident/0123456789abcdef/lift": {},
