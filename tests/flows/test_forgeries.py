@@ -108,7 +108,7 @@ class Lane:
         """An agent that remembers the world and no more, with its clock at this instant."""
         shutil.rmtree(self.state, ignore_errors=True)
         if not fresh:
-            shutil.copytree(self.base, self.state)
+            shutil.copytree(self.base, self.state, dirs_exist_ok=True)  # a player that was just killed may still write there
         clock_file = self.commune.clock_file(self.node)
         clock_file.unlink(missing_ok=True)
         if clock_good:
