@@ -5,13 +5,11 @@ from msgspec import structs
 from tests.protocol.vector_cases import NONCE, OLDER_NONCE, WARNING, Case, Step, case, step, twice
 from tests.protocol.vector_world import (
     COMMUNE,
-    DAY_MS,
     HAMLET,
     NEIGHBOUR,
     NODE,
     NOW,
     PROVINCE,
-    T0,
     changed,
     commune_body,
     grant,
@@ -231,7 +229,11 @@ def _when_it_ends() -> list[Case]:
     by_root = suspend("c1", NOW + 1_000, authority="root", until_ms=NOW + 1_000)
     return [
         case("suspend-over", "over by a usable clock", step(signed(short, "p1")), step(signed(again, "c1"), at=over)),
-        case("suspend-over-replayed", "and then never new", step(signed(short, "p1"), "expired", at=over)),
+        case(
+            "suspend-over-replayed",
+            "and then never new",
+            step(signed(suspend("c1", NOW - 2 * HOUR_MS, until_ms=NOW - HOUR_MS), "p1"), "expired"),
+        ),
         case(
             "suspend-over-no-clock",
             "without a clock it goes on",
@@ -292,7 +294,7 @@ def _p1_stolen():
 
 def _times() -> list[Case]:
     token = signed(time_token(), "t1")
-    asked = {"clock": "unknown", "at": T0 - 400 * DAY_MS, "nonces": (NONCE,)}
+    asked = {"clock": "unknown", "at": NOW + 2_000, "nonces": (NONCE,)}
     topic = f"loa/1/node/{NODE}/time"
     return [
         case("good-time", "for this node and its nonce", step(token, **asked)),
