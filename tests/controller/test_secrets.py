@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 import httpx
 import psutil
@@ -30,6 +31,8 @@ from protocol.errors import ProtocolError
 from protocol.rules import Clock, Me
 from protocol.seen import Seen
 from tests.controller.headquarters import PHU_TUC, SETTLEMENT, Headquarters
+from tests.controller.test_emergencies import prepared, request
+from tests.web.browser import packed, sealed_by
 
 ROOT = Path(__file__).parents[2]
 TOKEN = re.compile(r'name="form_token" value="([^"]+)"')
@@ -65,13 +68,32 @@ class Day:
                 client, client.get(f"/emergency/write?area={SETTLEMENT}"), "/emergency/write", do="review", **sent
             )
             path = review.url.path.replace("review", "confirm")
-            assert "/incident/" in self._press(client, review, path, held_ms="2000").url.path
+            self._sign(client, self._press(client, review, path))
             self.keep("cookie", *(client.cookies.get(name) for name in ("__Host-loa", "__Host-loa-known")))
+        self._relay()
         hq.post("/v1/people/lan/reset-second-factor", {})
         self.keep("reset password", hq.post("/v1/people/lan/reset", {}, NewPerson).first_password)
         for file in hq.state.rglob("*"):
             if file.suffix in (".key", ".pem"):
                 self._key(file)
+
+    def _sign(self, client: httpx.Client, signing: httpx.Response) -> None:
+        """What the signing page does with an officer's key."""
+        assert signing.status_code == 200
+        token = dict(parse_qsl(signing.url.fragment))["sign"]
+        self.keep("signing", token)
+        sealer = keys.sealer(self.hq.people["officer"])
+        told = client.get(f"/sign/{token}", params={"key": sealer.public_key.keyid}).json()
+        raws = [sealed_by(one, sealer) for one in told["orders"]]
+        page = client.get(f"/signed/{token}")
+        assert "/incident/" in self._press(client, page, f"/signed/{token}/take", sealed=packed(raws)).url.path
+
+    def _relay(self) -> None:
+        """A recording that the signer seals."""
+        clip = prepared(self.hq, self.hq.folder, "Thử loa.")
+        held = {one["subject"]: one["digest"] for one in self.hq.http.get("/v1/documents", params={"kind": "grant"}).json()}
+        self.hq.relay(clip, prev=held)
+        self.hq.post("/v1/emergencies/service", request([SETTLEMENT], [clip], exercise=True, risk=0))
 
     def _key(self, file: Path) -> None:
         content = file.read_bytes()

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 import httpx
 import msgspec
 from securesystemslib.dsse import Envelope
+from securesystemslib.signer import Signer
 
 from protocol import keys
 from protocol.envelope import add_signature
@@ -19,7 +20,11 @@ TOKEN = re.compile(r'name="form_token" value="([^"]+)"')
 
 def sealed(one: dict, name: str) -> str:
     """One order of what the signing page reads, with one more signature."""
-    sealer = keys.sealer(SIGNERS[name])
+    return sealed_by(one, keys.sealer(SIGNERS[name]))
+
+
+def sealed_by(one: dict, sealer: Signer) -> str:
+    """The same, by any key."""
     if one.get("sealed"):
         return add_signature(one["sealed"].encode(), sealer).decode()
     payload = base64.b64decode(one["payload"])

@@ -5,10 +5,11 @@ import re
 
 import pytest
 
-from controller.actions import areas, people
+from controller.actions import areas, people, signatures
 from controller.core import totp
 from controller.core.access import Duty
 from controller.parts import SYSTEM
+from controller.store import orders
 from tests.web.browser import Officer, officer
 from tests.web.house import PASSWORD, House, now_ms
 
@@ -58,7 +59,8 @@ async def test_starting_an_emergency_asks_for_no_code_again(house: House):
     draft = await person.draft("52.24076.002")
     assert 'name="code"' not in person.text
     assert "second-code" not in person.text
-    await person.press(f"/emergency/confirm/{draft}", held_ms="2000")
+    await person.press(f"/emergency/confirm/{draft}")
+    await person.sign()
     assert person.path.startswith("/incident/")
 
 
@@ -81,15 +83,14 @@ async def test_sessions_are_shown_and_ended_by_their_owner(house: House):
 async def test_who_may_neither_start_nor_stop_is_offered_neither_and_can_do_neither(house: House, role: str):
     sounding = await officer(house)
     await house.wakes(house.nodes["Cụm loa nhà rông Buôn Mlah"])
-    draft = await sounding.draft("52.24076.002")
-    await sounding.press(f"/emergency/confirm/{draft}", held_ms="2000")
-    incident = sounding.path
+    incident = f"/incident/{await sounding.start('52.24076.002')}"
     person = await made(house, f"{role}-1", Duty(role, "52.24076"))
     for path in ("/", incident, "/incidents"):
         await person.open(path)
         assert "PHÁT KHẨN CẤP" not in person.words
         assert "DỪNG PHÁT" not in person.words
         assert 'href="/stop"' not in person.text
+        assert 'href="/waiting"' not in person.text
     await person.press(f"{incident}/stop")
     assert person.page.status_code == 403
     await person.open("/")
@@ -115,10 +116,42 @@ async def test_a_communes_officer_sees_and_reaches_the_commune_alone(house: Hous
         await person.open(path)
         assert person.page.status_code in (403, 404), path
     other = await officer(house)
-    draft = await other.draft("52.24100.001")
-    await other.press(f"/emergency/confirm/{draft}", held_ms="2000")
-    await person.open(other.path)
+    await person.open(f"/incident/{await other.start('52.24100.001')}")
     assert person.page.status_code == 404
     await person.open("/incidents")
     assert "Chưa phát khẩn cấp" in person.words
     assert "DỪNG PHÁT" not in person.words
+
+
+async def test_what_waits_for_a_second_signature_is_for_those_who_may_sign_it(house: House):
+    first = await officer(house)
+    draft = await first.draft("52")
+    await first.press(f"/emergency/confirm/{draft}")
+    await first.sign()
+    (waits,) = await signatures.list_waiting(house.parts, SYSTEM)
+    commune = await made(house, "xa-phu-tuc", Duty("emergency", "52.24076"))
+    await commune.open("/waiting")
+    assert "Không có lệnh nào đang chờ" in commune.words
+    for act in ("sign", "drop"):
+        await commune.open("/waiting")
+        await commune.press(f"/waiting/{waits.id}/{act}")
+        assert commune.page.status_code == 403, act
+    assert await signatures.list_waiting(house.parts, SYSTEM) == [waits]
+
+
+async def test_of_an_incident_in_several_communes_an_officer_stops_ones_own(house: House):
+    first, second = await officer(house), await made(house, "hai", Duty("emergency", "52"))
+    (group,) = await areas.groups(house.parts, SYSTEM)
+    draft = await first.draft(group.id)
+    await first.press(f"/emergency/confirm/{draft}")
+    await first.sign("h.yer")
+    (waits,) = await signatures.list_waiting(house.parts, SYSTEM)
+    await second.open("/waiting")
+    await second.press(f"/waiting/{waits.id}/sign")
+    await second.sign("lan")
+    commune = await made(house, "xa-phu-tuc", Duty("emergency", "52.24076"))
+    await commune.open(second.path)
+    await commune.press(f"{second.path}/stop")
+    await commune.sign("tuan")
+    found = await house.parts.database.run(lambda tx: orders.of_key(tx, second.path.rsplit("/", 1)[1]))
+    assert [one.mark.area for one in found if one.mark.op == "STOP"] == ["52.24076"]
