@@ -74,7 +74,7 @@ class Day:
         hq.post("/v1/people/lan/reset-second-factor", {})
         self.keep("reset password", hq.post("/v1/people/lan/reset", {}, NewPerson).first_password)
         for file in hq.state.rglob("*"):
-            if file.suffix in (".key", ".pem"):
+            if file.suffix == ".key" or (file.suffix == ".pem" and b"PRIVATE KEY" in file.read_bytes()):
                 self._key(file)
 
     def _sign(self, client: httpx.Client, signing: httpx.Response) -> None:
@@ -160,7 +160,7 @@ def test_every_file_with_a_secret_is_its_users_alone_and_the_rest_lies_behind_a_
         assert not mode & 0o022, f"{file} can be written by others"
         if file.is_file():
             content = file.read_bytes()
-            if b"PRIVATE KEY" in content or day.found_in(content) or file.suffix in (".db", ".key", ".pem"):
+            if b"PRIVATE KEY" in content or day.found_in(content) or file.suffix in (".db", ".key"):
                 with_secrets.add(file.name)
                 assert mode & 0o077 == 0, f"{file} has mode {mode:o}"
             elif mode & 0o044:

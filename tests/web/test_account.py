@@ -152,6 +152,6 @@ async def test_of_an_incident_in_several_communes_an_officer_stops_ones_own(hous
     commune = await made(house, "xa-phu-tuc", Duty("emergency", "52.24076"))
     await commune.open(second.path)
     await commune.press(f"{second.path}/stop")
-    await commune.sign("tuan")
+    await commune.sign("lan")
     found = await house.parts.database.run(lambda tx: orders.of_key(tx, second.path.rsplit("/", 1)[1]))
     assert [one.mark.area for one in found if one.mark.op == "STOP"] == ["52.24076"]
