@@ -7,11 +7,17 @@ import secrets
 
 import msgspec
 
+from controller.__main__ import build
+from controller.actions import people, second_factor
+from controller.actions.sessions import Caller
 from controller.actions.views import Draft, IncidentView, NewPerson
+from controller.config import load
+from controller.core import totp
 from protocol.orders import ExerciseStart, Start
 from tests.controller.headquarters import IA_DREH, OTHER, PHU_TUC, SETTLEMENT, Headquarters, wait
 
 GROUP = "krong-pa"
+PASSWORD = "mua-lu-thang-muoi"
 
 
 def request(areas: list[str], **more) -> dict:
@@ -63,9 +69,26 @@ async def test_an_exercise_is_never_a_live_alert(hq: Headquarters) -> None:
         assert node.opened[-1].kind == "exercise"
 
 
+async def with_a_telephone(hq: Headquarters, officer: NewPerson) -> str:
+    """The second officer has a password of their own and a telephone; returns the next code of it."""
+    parts = build(load(hq.state))
+    try:
+        session = await people.change_password(parts, officer.person.name, officer.first_password, PASSWORD)
+        secret = second_factor.begin(parts, session)
+        step = totp.step_of(parts.now_ms())
+        assert await second_factor.finish(parts, session, totp.code_at(secret, step), Caller())
+        return totp.code_at(secret, step + 1)
+    finally:
+        parts.database.close()
+
+
 async def test_a_group_needs_a_second_officer_and_is_sealed_for_each_commune(hq: Headquarters) -> None:
     here, there = hq.new_node(SETTLEMENT), hq.new_node(f"{IA_DREH}.001")
-    officer = hq.post("/v1/people", {"name": f"o{secrets.token_hex(3)}", "full_name": "Người Thứ Hai"}, NewPerson)
+    officer = hq.post(
+        "/v1/people",
+        {"name": f"o{secrets.token_hex(3)}", "full_name": "Người Thứ Hai", "duties": [{"role": "emergency", "area": "52"}]},
+        NewPerson,
+    )
     async with here.connected(), there.connected():
         await here.until(lambda peer: len(peer.held) >= 4)
         await there.until(lambda peer: len(peer.held) >= 4)
@@ -73,6 +96,8 @@ async def test_a_group_needs_a_second_officer_and_is_sealed_for_each_commune(hq:
         assert draft.needs_second_person
         assert hq.refused("/v1/emergencies/confirm", {"draft": draft.id})["code"] == "second"
         body = {"draft": draft.id, "second": officer.person.name, "second_password": officer.first_password}
+        assert hq.refused("/v1/emergencies/confirm", body)["code"] == "second", "a first password and no code vouch for nothing"
+        body |= {"second_password": PASSWORD, "second_code": await with_a_telephone(hq, officer)}
         view = hq.post("/v1/emergencies/confirm", body, IncidentView)
         assert len(view.digests) == 2
         await eventually(lambda: hq.row(view.incident, here.node).state == "sounding", "it sounds here")

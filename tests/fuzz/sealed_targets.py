@@ -175,7 +175,7 @@ def topic(data: bytes) -> None:
         address = topics.parse(text)
     except ProtocolError:
         return
-    named = {name: value for name in ("area", "node", "authority", "incident") if (value := getattr(address, name))}
+    named = {name: value for name in ("area", "node", "authority", "incident", "key") if (value := getattr(address, name))}
     assert topics.topic(address.row.name, **named) == text, "two spellings of one topic"
 
 
