@@ -10,7 +10,7 @@ from typing import Final
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
 
-from controller.actions import devices, second_factor, sessions
+from controller.actions import devices, sessions
 from controller.actions.asking import allowed, ask, ask_somewhere
 from controller.actions.sessions import Caller
 from controller.actions.views import NewPerson, PersonView, Session
@@ -191,16 +191,6 @@ async def login(parts: Parts, name: str, password: str, caller: Caller | None = 
     caller = caller or Caller()
     person = await _password_fits(parts, name, password, caller)
     return None if person is None else await _open(parts, person, caller, None)
-
-
-async def vouch(parts: Parts, name: str, password: str, code: str, caller: Caller) -> Actor | None:
-    """A second person beside a session: password and code, nothing opened. None when either is wrong. Raises Refused (429)."""
-    person = await _password_fits(parts, name, password, caller)
-    if person is None or person.must_change:
-        return None
-    if not await second_factor.check(parts, name, code, caller):
-        return None
-    return Actor(name=name, via="page", duties=person.duties)
 
 
 async def _password_fits(parts: Parts, name: str, password: str, caller: Caller) -> PersonView | None:

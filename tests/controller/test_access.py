@@ -31,7 +31,6 @@ from provisioning import enrol
 CHAIN = ("52", "52.24076", "52.24076.001")
 OPEN_TO_ALL = {
     "people.login": "it makes sure who somebody is",
-    "people.vouch": "it makes sure who somebody is",
     "people.change_password": "one's own, by the old one",
     "sessions.session": "it makes sure who somebody is",
     "sessions.renewed": "called by the second factor alone",

@@ -40,7 +40,13 @@ def reader(name: str = "node") -> Reader:
 def topic_of(number: int) -> str | None:
     """One topic of each row, as the node of the vectors reads it; and none, as from a memory stick."""
     row = (*ON_THE_AIR, None)[number % (len(ON_THE_AIR) + 1)]
-    parts = {"area": world.COMMUNE, "authority": world.COMMUNE, "incident": "00000000000000a1", "node": world.NODE}
+    parts = {
+        "area": world.COMMUNE,
+        "authority": world.COMMUNE,
+        "incident": "00000000000000a1",
+        "node": world.NODE,
+        "key": "a1" * 32,
+    }
     return None if row is None else topics.topic(row, **parts)
 
 
@@ -169,7 +175,7 @@ def topic(data: bytes) -> None:
         address = topics.parse(text)
     except ProtocolError:
         return
-    named = {name: value for name in ("area", "node", "authority", "incident") if (value := getattr(address, name))}
+    named = {name: value for name in ("area", "node", "authority", "incident", "key") if (value := getattr(address, name))}
     assert topics.topic(address.row.name, **named) == text, "two spellings of one topic"
 
 

@@ -50,6 +50,19 @@ def month_days(chance: random.Random) -> str:
     return chance.choice([numbers(chance, 1, 28, 3), chance.choice(MONTH_DAYS)])
 
 
+def may_never_meet(parts: dict[str, str]) -> bool:
+    """Days that not every month has, in a rule that skips years: refused (test_recurrence)."""
+    days = parts.get("BYMONTHDAY") or parts.get("BYDAY", "")
+    rare = (
+        all("5" in day for day in days.split(","))
+        if "BYMONTHDAY" not in parts
+        else all(abs(int(day)) > 28 for day in days.split(","))
+    )
+    every = int(parts.get("INTERVAL", "1"))
+    yearly = parts["FREQ"] == "YEARLY" and every > 1 and parts.get("BYMONTH") == "2"
+    return bool(days) and rare and (yearly or (parts["FREQ"] == "MONTHLY" and every % 12 == 0))
+
+
 def random_rule(chance: random.Random) -> str:
     """Every rule that a programme may have."""
     frequency = chance.choice(list(WAYS))
@@ -75,6 +88,8 @@ def random_rule(chance: random.Random) -> str:
         parts["UNTIL"] = f"{day:%Y%m%d}T{chance.randint(0, 23):02}{chance.choice(['0000', '3000', '5959'])}"
     if end == "COUNT":
         parts["COUNT"] = str(chance.choice([chance.randint(1, 40), chance.randint(1, 4_000)]))
+    if may_never_meet(parts):
+        del parts["INTERVAL"]
     return ";".join(f"{name}={value}" for name, value in parts.items())
 
 

@@ -67,17 +67,24 @@ class Ledger(Law):
         return any(mark.digest == signed.digest for mark in pole.state.seen.orders.values())
 
     def silenced(self, pole, start) -> bool:
-        return any(oracle.stops(stop, start) for stop in self.stops[pole].values())
+        """Whether a STOP reaches it. What one stopped stays stopped; what a void key's STOP only held back may come again."""
+        ended = start.digest in self.ended[pole]
+        return any(oracle.stops(stop, start) for stop in self.stops[pole].values() if ended or self.counts(pole, stop))
+
+    def counts(self, pole, order) -> bool:
+        """Whether those who signed it are still believed: a key called stolen holds nothing back any more."""
+        return self.why_not(pole, order) is None
 
     def hushed(self, pole, authority: str) -> bool:
         """Whether a STOP of everything keeps this authority's programme silent."""
-        lifts = self.lifts[pole].values()
+        lifts = [lift for lift in self.lifts[pole].values() if self.counts(pole, lift)]
         return any(
             stop.payload.incident is None
             and stop.payload.kind == "order"
             and oracle.below(authority, stop.payload.authority)
             and not oracle.lifted(stop, lifts)
             for stop in self.stops[pole].values()
+            if self.counts(pole, stop)
         )
 
     def key_states(self, pole):
