@@ -171,7 +171,7 @@ class Demo:
                 "texts": [{"lang": "vi", "text": words.EMERGENCY}],
                 "risk": 3,
                 "issuing_body": words.ISSUING_BODY,
-                "repeats": 3,
+                "repeats": 6,  # a STOP from a busy machine still finds it sounding
             }
             draft = self._api("POST", "/v1/emergencies/draft", json=request)
             confirmed_ms = now_ms()
