@@ -70,7 +70,7 @@ class Day:
         hq.post("/v1/people/lan/reset-second-factor", {})
         self.keep("reset password", hq.post("/v1/people/lan/reset", {}, NewPerson).first_password)
         for file in hq.state.rglob("*"):
-            if file.suffix in (".key", ".pem"):
+            if file.suffix == ".key" or (file.suffix == ".pem" and b"PRIVATE KEY" in file.read_bytes()):
                 self._key(file)
 
     def _key(self, file: Path) -> None:
