@@ -166,7 +166,8 @@ class Demo:
             )
         with step("Emergency for one settlement, signed by the officer's own key (loa emergency start)"):
             officer = ("--key", stage.key(words.OFFICER[0]), "--passphrase-file", stage.passphrase)
-            said = ("--text-vi", words.EMERGENCY, "--risk", "3", "--body", words.ISSUING_BODY, "--repeats", "3")
+            # six times: a STOP from a busy machine still finds it sounding
+            said = ("--text-vi", words.EMERGENCY, "--risk", "3", "--body", words.ISSUING_BODY, "--repeats", "6")
             incident = stage.loa_json("emergency", "start", "--area", words.NODES[0][1], *said, *officer, "--yes")
             confirmed_ms = self._given_ms("order.start", incident["incident"])
             self._sleep_until(confirmed_ms + STOP_AFTER_S * 1000)

@@ -76,6 +76,7 @@ _TROUBLES: Final[dict[str, tuple[str, str]]] = {
     "machine-failed": ("không đọc được tình trạng máy", "the machine's figures cannot be read"),
     "media-failed": ("chưa tải được tệp âm thanh", "a sound file could not be fetched yet"),
     "memory-unreadable": ("một phần bộ nhớ không đọc được", "part of its memory cannot be read"),
+    "stick-failed": ("phần đọc thẻ USB phải khởi động lại", "the reader of USB sticks had to be restarted"),
     "player-lost": ("bộ phát âm thanh bị treo, đang thay", "the player hung or died and is being replaced"),
     "programme-unreadable": ("không hiểu được một quy tắc giờ phát", "a rule of the programme cannot be read"),
     "silent": ("lần phát vừa rồi không có tiếng", "the last play was silent"),

@@ -73,6 +73,7 @@ class NodePeer:
     held: dict[object, Held] = field(default_factory=dict)
     seen: Seen = field(default_factory=Seen)
     hellos: int = 0
+    told: dict[tuple[object, ...], PlayRecord] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.trust = Trust(self.root)
@@ -145,6 +146,13 @@ class NodePeer:
         return self.sealed(FetchStatement(**(self.common() | more), sha256=sha256, nonce=secrets.token_hex(8)))
 
     def play(self, record_id: int, **more) -> PlayRecord:
+        """A record as its card keeps it: told again it is the same."""
+        key = (record_id, self.boot_count, *sorted((name, str(value)) for name, value in more.items()))
+        if key not in self.told:
+            self.told[key] = self._played(record_id, **more)
+        return self.told[key]
+
+    def _played(self, record_id: int, **more) -> PlayRecord:
         at_ms = now_ms()
         fields = {
             "boot_count": self.boot_count,
