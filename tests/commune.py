@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from controller import ca, mosquitto
@@ -24,6 +24,8 @@ from provisioning import ceremony, enrol
 NUMBERS = {"52": 1, "52.24076": 2, "52.24076.001": 3, "52.24076.002": 4, "52.24100": 5, "52.24100.001": 6}
 NUMBERS |= {f"52.24076.{number:03}": 100 + number for number in range(3, 20)}
 COMMUNES = ("52.24076", "52.24100")
+NODE_LIFE = timedelta(days=5 * 365)
+"""A world that was made years ago meets a broker of today."""
 EVERY_DAY = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 TEXT = "Nước sông Ba dâng cao, đề nghị bà con chuyển đến trường học ngay."
 
@@ -146,7 +148,7 @@ class Commune:
         clock.touch()
         toml = enrol.finish(
             fresh,
-            certificate_pem=ca.issue_for_request(self.ca, fresh.request_pem, node, now=self.certified),
+            certificate_pem=ca.issue_for_request(self.ca, fresh.request_pem, node, life=NODE_LIFE, now=self.certified),
             links=enrol.Links(
                 ca_pem=self.ca_file.read_bytes(),
                 root=self.root,
