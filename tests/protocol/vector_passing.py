@@ -103,7 +103,7 @@ def _late(one):
 
 
 def _ended_province():
-    return province_body(until_ms=NOW - 1)
+    return province_body(until_ms=NOW - 60_000)
 
 
 def _topic_of(name: str) -> str:
