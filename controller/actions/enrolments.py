@@ -9,7 +9,7 @@ from cryptography import x509
 from controller import ca
 from controller.actions import nodes
 from controller.actions.asking import ask, ask_somewhere
-from controller.actions.views import EnrolmentView
+from controller.actions.trust_views import EnrolmentView
 from controller.core.access import may_somewhere
 from controller.core.world import World
 from controller.errors import Refused

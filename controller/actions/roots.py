@@ -7,7 +7,7 @@ from cryptography import x509
 from controller import ca
 from controller import roots as files
 from controller.actions.asking import ask
-from controller.actions.views import RootView
+from controller.actions.trust_views import RootView
 from controller.errors import Refused
 from controller.parts import Actor, Parts
 from controller.store import enrolments, notes
