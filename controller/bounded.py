@@ -12,7 +12,7 @@ from typing import Any, Final
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from controller.throttle import source_of
+from controller.core.gate import source_of
 
 HANDSHAKE_S: Final = 10.0
 HEAD_S: Final = 10.0
