@@ -1,4 +1,4 @@
-"""The JSON API on the unix socket: what `loa` says, said to the actions. Whoever may open the socket is an operator."""
+"""The JSON API on the unix socket: what `loa` says, said to the actions. Whoever may open the socket has every duty."""
 
 import asyncio
 import json
