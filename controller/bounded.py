@@ -12,7 +12,7 @@ from typing import Any, Final
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from controller.throttle import source_of
+from controller.core.gate import source_of
 
 HANDSHAKE_S: Final = 10.0
 HEAD_S: Final = 10.0
@@ -26,19 +26,21 @@ HALF_OPEN_A_SOURCE: Final = 64
 HALF_OPEN: Final = 1_024
 
 
-class HalfOpen:
-    """Connections whose first request is not whole yet, oldest first, in all and by source."""
+class Places:
+    """Connections that may not stay, oldest first, in all and by source; where there are too many, the oldest gives way."""
 
-    def __init__(self) -> None:
+    def __init__(self, a_source: int = HALF_OPEN_A_SOURCE, most: int = HALF_OPEN) -> None:
+        self._a_source = a_source
+        self._most = most
         self._all: OrderedDict[int, tuple[str, Callable[[], None]]] = OrderedDict()
         self._by_source: dict[str, OrderedDict[int, None]] = {}
 
     def add(self, key: int, source: str, drop: Callable[[], None]) -> None:
         """A new one; where there are too many, the oldest of them is dropped."""
         own = self._by_source.setdefault(source, OrderedDict())
-        if len(own) >= HALF_OPEN_A_SOURCE:
+        if len(own) >= self._a_source:
             self._drop(next(iter(own)))
-        elif len(self._all) >= HALF_OPEN:
+        elif len(self._all) >= self._most:
             self._drop(next(iter(self._all)))
         self._all[key] = (source, drop)
         self._by_source.setdefault(source, OrderedDict())[key] = None
@@ -61,7 +63,7 @@ class HalfOpen:
 class Bounded(H11Protocol):
     """One connection with its deadlines; `half_open` is shared by all of a server."""
 
-    half_open: HalfOpen
+    half_open: Places
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -127,6 +129,6 @@ def bounded() -> type[Bounded]:
     """A protocol class with a count of its own, for one server."""
 
     class Own(Bounded):
-        half_open = HalfOpen()
+        half_open = Places()
 
     return Own

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
@@ -25,6 +25,9 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from protocol.enrolment import read_request
+from protocol.errors import Malformed
 
 CA_DAYS: Final = 20 * 365
 """The life of a pole and its cabinet: every node pins this CA, so changing it means a visit to each."""
@@ -130,21 +133,12 @@ def issue_for_request(
     ca: Authority, request_pem: bytes, common_name: str, *, life: timedelta = NODE_LIFE, now: datetime | None = None
 ) -> bytes:
     """A client certificate for a key that stays with its owner. Raises CaError for a request that is not this owner's."""
-    expected = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
     try:
-        request = x509.load_pem_x509_csr(request_pem)
-        public = request.public_key()
-        is_theirs = request.is_signature_valid and request.subject == expected
-    except (
-        ValueError,
-        TypeError,
-        UnsupportedAlgorithm,
-        x509.InvalidVersion,
-    ) as error:  # each part is read only when it is asked for
-        raise CaError(f"the request of `{common_name}` cannot be read ({error}): make it anew") from error
-    if not is_theirs or not isinstance(public, ec.EllipticCurvePublicKey):
-        raise CaError(f"this request is not by `{common_name}` with an elliptic-curve key of its own: make it anew")
-    return _sign_leaf(ca, request.subject, public, [], client=True, life=life, now=now)
+        public = read_request(common_name, request_pem)
+    except Malformed as error:
+        raise CaError(f"{error}: make it anew") from error
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+    return _sign_leaf(ca, subject, public, [], client=True, life=life, now=now)
 
 
 def renew(

@@ -15,7 +15,7 @@ import uvicorn
 from litestar import Litestar
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from controller.bounded import HANDSHAKE_S, HEAD_BYTES, bounded
+from controller.bounded import HANDSHAKE_S, HEAD_BYTES, Places, bounded
 from controller.core.gate import source_of
 from controller.errors import ConfigWrong
 
@@ -78,26 +78,18 @@ class _KnowsItsPeer(H11Protocol):
 class _Brief(H11Protocol):
     """One question a connection, few connections a source, and none that takes its time: strangers knock here."""
 
-    open_by_source: ClassVar[dict[str, int]] = {}
+    places: ClassVar[Places] = Places(a_source=MOST_BY_SOURCE, most=MOST_STRANGERS)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as its parent has it
-        """Count it, and set its end."""
+        """Give it a place, and set its end."""
         super().connection_made(transport)
-        self._source = source_of(self.client[0] if self.client else "")
-        count = self.open_by_source.get(self._source, 0) + 1
-        self.open_by_source[self._source] = count
+        self.places.add(id(self), source_of(self.client[0] if self.client else ""), transport.abort)
         self._end = self.loop.call_later(LONGEST_S, transport.abort)
-        if count > MOST_BY_SOURCE or sum(self.open_by_source.values()) > MOST_STRANGERS:
-            transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Count it off."""
+        """Its place is free."""
         self._end.cancel()
-        left = self.open_by_source.get(self._source, 1) - 1
-        if left > 0:
-            self.open_by_source[self._source] = left
-        else:
-            self.open_by_source.pop(self._source, None)
+        self.places.remove(id(self))
         super().connection_lost(exc)
 
 

@@ -1,7 +1,6 @@
 """Holds back whoever guesses, by source and by browser; in memory and bounded (an account's own count is stored)."""
 
 from collections import OrderedDict
-from ipaddress import IPv6Address, ip_address
 from typing import Final
 
 FREE: Final = 20
@@ -9,17 +8,6 @@ FREE: Final = 20
 FORGOTTEN_MS: Final = 600_000
 LONGEST_WAIT_S: Final = 300
 MOST_KEYS: Final = 10_000
-
-
-def source_of(address: str) -> str:
-    """One key for one subscriber: an IPv6 address counts by its /64."""
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is None:
-        return str(IPv6Address(int(parsed) >> 64 << 64)) + "/64"
-    return str(parsed)
 
 
 class Throttle:

@@ -12,7 +12,7 @@ from protocol.orders import ExerciseStart, ExerciseStop, Lift, Start, Stop
 
 DOCUMENTS_SHA256: Final = hashlib.sha256(b"loa documents").hexdigest()
 """What a node's fetch statement names when it asks over HTTPS for all its documents instead of a file."""
-ORDER: Final = {"root": 0, "placement": 1, "grant": 2, "order": 3, "exercise": 3}
+ORDER: Final = {"root": 0, "placement": 1, "grant": 2, "suspend": 3, "order": 4, "exercise": 4}
 
 
 def _rank(raw: bytes) -> tuple[int, int, int]:

@@ -69,14 +69,18 @@ def check_node_id(text: str) -> str:
     return tidy
 
 
-def begin(folder: Path, node: str) -> Fresh:
-    """Make the folder with a TLS key, a certificate request and a report key. Raises InputRefused when it exists."""
+def _new_folder(folder: Path, node: str) -> None:
     refuse_existing(folder, "folder")
     check_node_id(node)
     try:
         folder.mkdir(mode=FOLDER_MODE, parents=True)
     except OSError as error:
         raise InputRefused(f"cannot make folder {folder} ({error.strerror})") from error
+
+
+def begin(folder: Path, node: str) -> Fresh:
+    """Make the folder with a TLS key, a certificate request and a report key. Raises InputRefused when it exists."""
+    _new_folder(folder, node)
     report_key = keys.new_key()
     tls_pem = new_tls_key()
     write_whole(folder / "node.key", tls_pem, mode=SECRET_MODE)
@@ -156,12 +160,7 @@ def make_card(folder: Path, node: str, claim: bytes, *, links: Links, board: Boa
     """A card on which the node makes its own keys. Raises InputRefused when the folder exists."""
     if links.enrol_url is None:
         raise InputRefused("a card needs the address where its node enrols: make the site file anew with `loa node site`")
-    refuse_existing(folder, "folder")
-    check_node_id(node)
-    try:
-        folder.mkdir(mode=FOLDER_MODE, parents=True)
-    except OSError as error:
-        raise InputRefused(f"cannot make folder {folder} ({error.strerror})") from error
+    _new_folder(folder, node)
     text = claim_text(claim)
     _pins(folder, links)
     write_whole(folder / "claim", f"{text}\n".encode(), mode=SECRET_MODE)

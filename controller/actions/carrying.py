@@ -1,4 +1,4 @@
-"""What is carried to a node or to all nodes of an area by stick or HTTPS: every root, and all that is in force for them."""
+"""What is carried to a node or all nodes of an area by stick or HTTPS: every root, what is in force, what is suspended."""
 
 from controller.actions.asking import ask
 from controller.actions.media import NONCES_KEPT_MS, who_asks
@@ -25,7 +25,8 @@ async def carried(parts: Parts, who: Actor, place: str) -> list[str]:
         found.extend(standing for standing in world.held_at(area) if standing.document.kind != "root")
     for standing in sorted(found, key=lambda each: (DUE_ORDER[each.document.kind], each.document.area.count("."))):
         held.setdefault(standing.digest, standing)
-    return [standing.raw.decode() for standing in held.values()]
+    void = {each.digest: each.raw for node in nodes for each in world.suspends_due(node, now_ms)}
+    return [raw.decode() for raw in (*(standing.raw for standing in held.values()), *void.values())]
 
 
 async def for_node(parts: Parts, statement: bytes) -> list[str]:

@@ -9,11 +9,11 @@ from cryptography import x509
 from controller import ca
 from controller.actions import nodes
 from controller.actions.asking import ask, ask_somewhere
-from controller.actions.views import EnrolmentView
+from controller.actions.trust_views import EnrolmentView
 from controller.core.access import may_somewhere
 from controller.core.world import World
 from controller.errors import Refused
-from controller.parts import SYSTEM, Actor, Parts
+from controller.parts import Actor, Parts
 from controller.roots import Roots, fingerprint, load_roots
 from controller.store import enrolments, notes
 from controller.store.database import Transaction
@@ -284,7 +284,7 @@ async def revoke(parts: Parts, who: Actor, node: str, why: str) -> EnrolmentView
 
     await parts.database.run(store)
     if (known := parts.world.nodes.get(node)) is not None and not known.retired:
-        await nodes.retire(parts, SYSTEM, node)
+        await nodes.retire(parts, who, node)
     await parts.tell_broker((node,))
     parts.live.changed("reload")
     return await one(parts, who, node)

@@ -15,11 +15,11 @@ from controller.actions.asking import allowed, ask, ask_somewhere
 from controller.actions.sessions import Caller
 from controller.actions.views import NewPerson, PersonView, Session
 from controller.core.access import Duty
+from controller.core.gate import source_of
 from controller.errors import Refused
 from controller.parts import Actor, Parts
 from controller.store import notes, people
 from controller.store.database import Transaction
-from controller.throttle import source_of
 
 NAME: Final = re.compile(r"[a-z][a-z0-9._-]{1,39}")
 FREE_FAILURES: Final = 5

@@ -1,13 +1,15 @@
 """The CA's roots: shown, rotated from one to the other, the old one retired. Nodes pin both, so no pole is visited."""
 
 import asyncio
+from collections.abc import Callable
+from pathlib import Path
 
 from cryptography import x509
 
 from controller import ca
 from controller import roots as files
 from controller.actions.asking import ask
-from controller.actions.views import RootView
+from controller.actions.trust_views import RootView
 from controller.errors import Refused
 from controller.parts import Actor, Parts
 from controller.store import enrolments, notes
@@ -44,13 +46,7 @@ def _view(tx: Transaction, root: x509.Certificate, *, signs: bool, keyed: set[st
 async def rotate(parts: Parts, who: Actor) -> list[RootView]:
     """The root that stands by signs from now on; nodes follow as they renew. Raises Refused."""
     ask(parts, who, "ca.manage")
-    try:
-        found = await asyncio.to_thread(files.rotate, parts.config.ca_folder)
-    except ca.CaError as error:
-        raise Refused(str(error), code="no-root", status=409) from error
-    await _note(parts, who, "ca.rotate", files.fingerprint(found.active.certificate))
-    await parts.roots_changed()
-    return await overview(parts, who)
+    return await _change(parts, who, "ca.rotate", files.rotate)
 
 
 async def retire_other(parts: Parts, who: Actor) -> list[RootView]:
@@ -63,11 +59,17 @@ async def retire_other(parts: Parts, who: Actor) -> list[RootView]:
                 code="still-needed",
                 status=409,
             )
+    return await _change(parts, who, "ca.retire", files.retire_other)
+
+
+async def _change(parts: Parts, who: Actor, act: str, change: Callable[[Path], files.Roots]) -> list[RootView]:
+    """Change the CA's files, note it, and let our own servers follow."""
     try:
-        found = await asyncio.to_thread(files.retire_other, parts.config.ca_folder)
+        found = await asyncio.to_thread(change, parts.config.ca_folder)
     except ca.CaError as error:
         raise Refused(str(error), code="no-root", status=409) from error
-    await _note(parts, who, "ca.retire", files.fingerprint(found.active.certificate))
+    now_ms, what = parts.now_ms(), files.fingerprint(found.active.certificate)
+    await parts.database.run(lambda tx: notes.note(tx, at_ms=now_ms, actor=who.name, via=who.via, act=act, what=what))
     await parts.roots_changed()
     return await overview(parts, who)
 
@@ -77,8 +79,3 @@ async def _loaded(parts: Parts) -> files.Roots:
         return await asyncio.to_thread(files.load_roots, parts.config.ca_folder)
     except ca.CaError as error:
         raise Refused(str(error), code="no-ca", status=503) from error
-
-
-async def _note(parts: Parts, who: Actor, act: str, what: str) -> None:
-    now_ms = parts.now_ms()
-    await parts.database.run(lambda tx: notes.note(tx, at_ms=now_ms, actor=who.name, via=who.via, act=act, what=what))

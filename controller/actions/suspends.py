@@ -4,7 +4,7 @@ from functools import partial
 
 from controller.actions.asking import ask, ask_somewhere, concerns
 from controller.actions.orders import refuse
-from controller.actions.views import SuspendView
+from controller.actions.trust_views import SuspendView
 from controller.core import peek
 from controller.core.suspends import SuspendHeld
 from controller.core.world import World

@@ -6,7 +6,9 @@ from typing import Annotated
 import msgspec
 import typer
 
-from controller.actions.views import EnrolmentView, NodeView, OrderContext
+from controller.actions.trust_views import EnrolmentView
+from controller.actions.views import NodeView, OrderContext
+from controller.cli.about import about_node
 from controller.cli.folder import StateFolder
 from controller.cli.link import Link
 from controller.cli.options import DEFAULT_STATE, AuthorityOption, JsonOption, SecretOption, StateOption, YesOption
@@ -21,7 +23,7 @@ from provisioning.errors import InputRefused
 from provisioning.files import read_bytes
 from provisioning.showing import moment
 from provisioning.site import Site, write_site
-from provisioning.terminal import ask, print_json, print_lines, print_table, say, warn
+from provisioning.terminal import print_json, print_lines, print_table, say, warn
 
 ENROLMENTS = "/v1/enrolments"
 
@@ -34,8 +36,7 @@ def site(
     state: StateOption = DEFAULT_STATE,
 ) -> None:
     """Write what all cards have in common: addresses, CA roots, root, grants. No secret is in it."""
-    folder = StateFolder(state)
-    folder.require()
+    folder = StateFolder(state).require()
     require_root(folder)
     documents = [(path.name, path.read_bytes()) for path in sorted(folder.trust.glob("grant-*.json"))] if grants else []
     links = links_of(folder, documents)
@@ -65,8 +66,7 @@ def expect(
     state: StateOption = DEFAULT_STATE,
 ) -> None:
     """Announce new nodes. The files tell a claim without being it; whoever reads them can enrol nothing that you then approve."""
-    folder = StateFolder(state)
-    folder.require()
+    folder = StateFolder(state).require()
     expected = [_read(path) for path in files]
     with Link(folder.socket) as link:
         found = [
@@ -93,8 +93,7 @@ def pending(
     state: StateOption = DEFAULT_STATE,
 ) -> None:
     """Nodes that are expected, or have a certificate and wait for somebody to sign their placement."""
-    folder = StateFolder(state)
-    folder.require()
+    folder = StateFolder(state).require()
     with Link(folder.socket) as link:
         found = link.get(ENROLMENTS, list[EnrolmentView])
     shown = [each for each in found if everything or each.twice or each.state in ("expected", "pending")]
@@ -137,8 +136,7 @@ def approve(
     state: StateOption = DEFAULT_STATE,
 ) -> None:
     """Give a pending node its place, once the six digits that it shows were compared."""
-    folder = StateFolder(state)
-    folder.require()
+    folder = StateFolder(state).require()
     identity = check_node_id(node)
     if not key and out is None:
         raise InputRefused("name who signs with --key, or where to write the draft with --out")
@@ -197,11 +195,8 @@ def revoke(
     state: StateOption = DEFAULT_STATE,
 ) -> None:
     """Take a node's certificate away: off the broker within seconds, refused at the media door and at the enrol address."""
-    folder = StateFolder(state)
-    folder.require()
-    identity = check_node_id(node)
-    ask(f"Revoke node {identity}? It falls silent and needs a new label to come back.", yes=yes)
-    with Link(folder.socket) as link:
+    question = "Revoke node {}? It falls silent and needs a new label to come back."
+    with about_node(state, node, question, yes=yes) as (link, identity):
         view = link.post(f"{ENROLMENTS}/{identity}/revoke", {"why": why}, EnrolmentView)
     if as_json:
         print_json(view)

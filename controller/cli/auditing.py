@@ -31,8 +31,7 @@ def show(
     """Who did what, newest first."""
     if context.invoked_subcommand is not None:
         return
-    folder = StateFolder(state)
-    folder.require()
+    folder = StateFolder(state).require()
     with Link(folder.socket) as link:
         found = link.get("/v1/audit", list[AuditView], limit=limit)
     if as_json:

@@ -4,7 +4,7 @@ from typing import Final
 
 import typer
 
-from controller.actions.views import RootView
+from controller.actions.trust_views import RootView
 from controller.cli.folder import StateFolder
 from controller.cli.link import Link
 from controller.cli.options import DEFAULT_STATE, JsonOption, StateOption, YesOption
@@ -36,8 +36,7 @@ def _show(roots: list[RootView], *, as_json: bool) -> None:
 @app.command("show", epilog="loa ca show")
 def show(*, as_json: JsonOption = False, state: StateOption = DEFAULT_STATE) -> None:
     """Both roots, and how many nodes still hold a certificate of each."""
-    folder = StateFolder(state)
-    folder.require()
+    folder = StateFolder(state).require()
     with Link(folder.socket) as link:
         _show(link.get("/v1/ca", list[RootView]), as_json=as_json)
 
@@ -45,8 +44,7 @@ def show(*, as_json: JsonOption = False, state: StateOption = DEFAULT_STATE) -> 
 @app.command("rotate", epilog="loa ca rotate")
 def rotate(*, yes: YesOption = False, as_json: JsonOption = False, state: StateOption = DEFAULT_STATE) -> None:
     """Let the root that stands by sign from now on. Nodes pin both and follow when they renew, within 60 days."""
-    folder = StateFolder(state)
-    folder.require()
+    folder = StateFolder(state).require()
     ask("Let the other root sign from now on?", yes=yes)
     with Link(folder.socket) as link:
         _show(link.post("/v1/ca/rotate", {}, list[RootView]), as_json=as_json)
@@ -57,8 +55,7 @@ def rotate(*, yes: YesOption = False, as_json: JsonOption = False, state: StateO
 @app.command("retire-old", epilog="loa ca retire-old")
 def retire_old(*, yes: YesOption = False, as_json: JsonOption = False, state: StateOption = DEFAULT_STATE) -> None:
     """Believe the root that no longer signs no more, once no node needs it."""
-    folder = StateFolder(state)
-    folder.require()
+    folder = StateFolder(state).require()
     ask("Believe the other root no more? Certificates by it end at once.", yes=yes)
     with Link(folder.socket) as link:
         _show(link.post("/v1/ca/retire-other", {}, list[RootView]), as_json=as_json)

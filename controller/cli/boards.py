@@ -6,13 +6,13 @@ import typer
 
 from controller.actions.views import NodeView
 from controller.cli import admitting, enrolling
+from controller.cli.about import about_node
 from controller.cli.folder import StateFolder
 from controller.cli.link import Link
 from controller.cli.options import DEFAULT_STATE, JsonOption, StateOption, YesOption
-from provisioning.enrol import check_node_id
 from provisioning.errors import InputRefused
 from provisioning.showing import moment
-from provisioning.terminal import ask, print_json, print_lines, print_table, say
+from provisioning.terminal import print_json, print_lines, print_table, say
 
 SEVERITY: Final = ("good", "notice", "TROUBLE", "LOST")
 app = typer.Typer(no_args_is_help=True, help="Nodes (điểm phát): enrol, list, show.")
@@ -34,8 +34,7 @@ def list_(
     state: StateOption = DEFAULT_STATE,
 ) -> None:
     """All nodes, worst first, with the reasons."""
-    folder = StateFolder(state)
-    folder.require()
+    folder = StateFolder(state).require()
     with Link(folder.socket) as link:
         nodes = link.get("/v1/nodes", list[NodeView], area=area)
     if as_json:
@@ -65,8 +64,7 @@ def show(
     state: StateOption = DEFAULT_STATE,
 ) -> None:
     """Everything known of one node; its own clock beside ours."""
-    folder = StateFolder(state)
-    folder.require()
+    folder = StateFolder(state).require()
     with Link(folder.socket) as link:
         nodes = link.get("/v1/nodes", list[NodeView])
     found = [each for each in nodes if node in (each.id, each.name) or each.id == node.upper()]
@@ -106,11 +104,7 @@ def retire(
     state: StateOption = DEFAULT_STATE,
 ) -> None:
     """A node is taken down: it keeps its history and is asked for nothing any more."""
-    folder = StateFolder(state)
-    folder.require()
-    identity = check_node_id(node)
-    ask(f"Retire node {identity}?", yes=yes)
-    with Link(folder.socket) as link:
+    with about_node(state, node, "Retire node {}?", yes=yes) as (link, identity):
         link.delete(f"/v1/nodes/{identity}")
     say(f"Node {identity} is retired.")
 
@@ -123,11 +117,7 @@ def settled(
     state: StateOption = DEFAULT_STATE,
 ) -> None:
     """You looked at a node that seemed copied or restored, and it is in order: the alarm goes, until it happens again."""
-    folder = StateFolder(state)
-    folder.require()
-    identity = check_node_id(node)
-    ask(f"Is node {identity} one device again, on its own card?", yes=yes)
-    with Link(folder.socket) as link:
+    with about_node(state, node, "Is node {} one device again, on its own card?", yes=yes) as (link, identity):
         link.post(f"/v1/nodes/{identity}/settled", {}, NodeView)
     say(f"Node {identity} is settled.")
 

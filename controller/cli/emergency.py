@@ -76,8 +76,7 @@ def start(
     state: StateOption = DEFAULT_STATE,
 ) -> None:
     """Start an emergency, or an exercise. It asks once before it sounds."""
-    folder = StateFolder(state)
-    folder.require()
+    folder = StateFolder(state).require()
     words = Words(
         text=_texts(text_vi, text or []),
         clips=tuple(clip or ()),
@@ -162,8 +161,7 @@ def _end(
     state: Path,
 ) -> None:
     incident, area, reason, authority = what
-    folder = StateFolder(state)
-    folder.require()
+    folder = StateFolder(state).require()
     if incident is None and not area:
         raise InputRefused("say what ends: --incident ID, or --area AREA for everything there")
     if incident is not None:
@@ -208,8 +206,7 @@ def reseal(
     state: StateOption = DEFAULT_STATE,
 ) -> None:
     """Seal an incident again for nodes without a clock, which gave a nonce to be answered."""
-    folder = StateFolder(state)
-    folder.require()
+    folder = StateFolder(state).require()
     sent = resealing.reseal(folder, orders.check_incident(incident), open_hands(key, passphrase_file))
     if as_json:
         print_json(sent)
@@ -220,8 +217,7 @@ def reseal(
 @app.command("list", epilog="loa emergency list")
 def list_(*, as_json: JsonOption = False, state: StateOption = DEFAULT_STATE) -> None:
     """Every incident, newest first."""
-    folder = StateFolder(state)
-    folder.require()
+    folder = StateFolder(state).require()
     watching.show_all(folder, as_json=as_json)
 
 
@@ -235,6 +231,5 @@ def watch(
     state: StateOption = DEFAULT_STATE,
 ) -> None:
     """One row a node, live: sent, received, sounding, ended."""
-    folder = StateFolder(state)
-    folder.require()
+    folder = StateFolder(state).require()
     watching.watch(folder, incident, once=once, for_s=for_s, as_json=as_json)

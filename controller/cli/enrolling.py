@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 from msgspec import Struct
 
-from controller.actions.views import EnrolmentView, NodeView, OrderContext
+from controller.actions.trust_views import EnrolmentView
+from controller.actions.views import NodeView, OrderContext
 from controller.cli.folder import StateFolder
 from controller.cli.link import Link
 from controller.cli.options import DEFAULT_STATE, AuthorityOption, JsonOption, SecretOption, StateOption
@@ -54,8 +55,7 @@ def add(
 
     Its keys are made here and travel to it. In the field use `loa-provision node new`, where they never leave the node.
     """
-    folder = StateFolder(state)
-    folder.require()
+    folder = StateFolder(state).require()
     require_root(folder)
     identity = enrol.check_node_id(node) if node else enrol.draw_node_id(os.urandom)
     hands = open_hands(key or [], passphrase_file)

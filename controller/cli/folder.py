@@ -1,6 +1,7 @@
 """The state folder as `loa` uses it: where the socket, the pinned root, the area list and the operator's certificate lie."""
 
 from pathlib import Path
+from typing import Self
 
 import msgspec
 from msgspec import Struct
@@ -32,12 +33,13 @@ class StateFolder:
         self.ca = path / "ca"
         self.tls = path / "tls"
 
-    def require(self) -> None:
-        """Raise InputRefused when this is no state folder."""
+    def require(self) -> Self:
+        """Itself. Raises InputRefused when there is no state folder."""
         if not self.config.is_file():
             raise InputRefused(
                 f"{self.path} is no state folder (loa.toml is missing): name it with --state or LOA_STATE, or run `loa init`"
             )
+        return self
 
     def areas(self) -> dict[str, AreaRow]:
         """The areas of areas.json by id. Raises InputRefused."""

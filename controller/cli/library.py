@@ -47,8 +47,7 @@ def add(
     state: StateOption = DEFAULT_STATE,
 ) -> None:
     """Bring a sound to the library: one format, one loudness, measured."""
-    folder = StateFolder(state)
-    folder.require()
+    folder = StateFolder(state).require()
     with Link(folder.socket) as link:
         made = add_file(link, file, title or file.stem, quiet=as_json)
     if as_json:
@@ -60,8 +59,7 @@ def add(
 @app.command("list", epilog="loa media list")
 def list_(*, as_json: JsonOption = False, state: StateOption = DEFAULT_STATE) -> None:
     """What is in the library."""
-    folder = StateFolder(state)
-    folder.require()
+    folder = StateFolder(state).require()
     with Link(folder.socket) as link:
         sounds = link.get("/v1/media", list[MediaView])
     if as_json:

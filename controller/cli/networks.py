@@ -95,8 +95,7 @@ def publish(
     state: StateOption = DEFAULT_STATE,
 ) -> None:
     """Publish a node's or an area's budgets from a TOML file."""
-    folder = StateFolder(state)
-    folder.require()
+    folder = StateFolder(state).require()
     if (node is None) == (area is None):
         raise InputRefused("say whose budgets: either --node or --area")
     body, hands = body_of(file), open_hands(key, passphrase_file)
@@ -177,8 +176,7 @@ def show(
     state: StateOption = DEFAULT_STATE,
 ) -> None:
     """The budgets in force for a node; the defaults when nobody signed any."""
-    folder = StateFolder(state)
-    folder.require()
+    folder = StateFolder(state).require()
     identity = node.upper()
     with Link(folder.socket) as link:
         context = link.get("/v1/documents/context", DocumentContext, kind="network", subject=identity, authority="root")

@@ -49,8 +49,7 @@ def add(
     state: StateOption = DEFAULT_STATE,
 ) -> None:
     """Let somebody in to the page; the first password is shown this once."""
-    folder = StateFolder(state)
-    folder.require()
+    folder = StateFolder(state).require()
     body = {"name": name, "full_name": full_name, "duties": _duties(folder, role, area)}
     with Link(folder.socket) as link:
         made = link.post(PATH, body, NewPerson)
@@ -70,8 +69,7 @@ def _tell(made: NewPerson, *, as_json: bool) -> None:
 
 
 def _post(state: StateOption, name: str, act: str, body: object, *, as_json: bool) -> None:
-    folder = StateFolder(state)
-    folder.require()
+    folder = StateFolder(state).require()
     with Link(folder.socket) as link:
         person = link.post(f"{PATH}/{quote(name, safe='')}/{act}", body, PersonView)
     if as_json:
@@ -109,8 +107,7 @@ def revoke(
 @app.command("reset", epilog="loa person reset h.yeo")
 def reset(name: NameArgument, *, as_json: JsonOption = False, state: StateOption = DEFAULT_STATE) -> None:
     """A new first password for somebody who lost theirs."""
-    folder = StateFolder(state)
-    folder.require()
+    folder = StateFolder(state).require()
     with Link(folder.socket) as link:
         made = link.post(f"{PATH}/{quote(name, safe='')}/reset", {}, NewPerson)
     _tell(made, as_json=as_json)
@@ -135,8 +132,7 @@ def enable(name: NameArgument, *, state: StateOption = DEFAULT_STATE) -> None:
 
 
 def _access(state: StateOption, name: str, act: str) -> None:
-    folder = StateFolder(state)
-    folder.require()
+    folder = StateFolder(state).require()
     with Link(folder.socket) as link:
         link.post(f"{PATH}/{quote(name, safe='')}/{act}", {}, dict[str, str])
     say(f"{name}: {act}d.")
@@ -145,8 +141,7 @@ def _access(state: StateOption, name: str, act: str) -> None:
 @app.command("list", epilog="loa person list")
 def list_all(*, as_json: JsonOption = False, state: StateOption = DEFAULT_STATE) -> None:
     """Who may sign in, and to do what."""
-    folder = StateFolder(state)
-    folder.require()
+    folder = StateFolder(state).require()
     with Link(folder.socket) as link:
         found = link.get(PATH, list[PersonView])
     if as_json:

@@ -39,8 +39,7 @@ def list_(
     state: StateOption = DEFAULT_STATE,
 ) -> None:
     """All areas, or those of one."""
-    folder = StateFolder(state)
-    folder.require()
+    folder = StateFolder(state).require()
     with Link(folder.socket) as link:
         areas = link.get("/v1/areas", list[AreaView])
     if under:
@@ -56,8 +55,7 @@ def search(
     state: StateOption = DEFAULT_STATE,
 ) -> None:
     """Find an area by its name."""
-    folder = StateFolder(state)
-    folder.require()
+    folder = StateFolder(state).require()
     with Link(folder.socket) as link:
         _print(link.get("/v1/areas/search", list[AreaView], q=text), as_json=as_json)
 
@@ -71,8 +69,7 @@ def add(
     state: StateOption = DEFAULT_STATE,
 ) -> None:
     """Add settlements (thôn, buôn, tổ dân phố) from a CSV file."""
-    folder = StateFolder(state)
-    folder.require()
+    folder = StateFolder(state).require()
     text = read_text(file, "settlement list")
     with Link(folder.socket) as link:
         made = link.post("/v1/areas/settlements", {"csv": text, "dry_run": dry_run}, Added)

@@ -165,8 +165,7 @@ def publish_(
     state: StateOption = DEFAULT_STATE,
 ) -> None:
     """Publish a programme from a TOML file, after the next 7 days were looked at. Nothing is signed before that."""
-    folder = StateFolder(state)
-    folder.require()
+    folder = StateFolder(state).require()
     table = read_toml(file, ProgrammeTable)
     if not table.items:
         raise InputRefused(f"{file} has no [[items]]: to take a programme away use `loa programme withdraw`")
@@ -194,8 +193,7 @@ def withdraw(
     state: StateOption = DEFAULT_STATE,
 ) -> None:
     """Take a programme away: a newer, empty one takes its place."""
-    folder = StateFolder(state)
-    folder.require()
+    folder = StateFolder(state).require()
     hands = open_hands(key, passphrase_file)
     with Link(folder.socket) as link:
         chosen = authority_for(link, folder, area, authority, "programme", hands)
@@ -218,8 +216,7 @@ def preview(
     state: StateOption = DEFAULT_STATE,
 ) -> None:
     """What will sound where in the next days, and what to know of it."""
-    folder = StateFolder(state)
-    folder.require()
+    folder = StateFolder(state).require()
     from_ms = previewing.day_of(from_) if from_ is not None else None
     with Link(folder.socket) as link:
         if file is not None:
@@ -253,8 +250,7 @@ def show(
     state: StateOption = DEFAULT_STATE,
 ) -> None:
     """What is in force in an area, of every authority."""
-    folder = StateFolder(state)
-    folder.require()
+    folder = StateFolder(state).require()
     with Link(folder.socket) as link:
         listed = link.get("/v1/documents", list[DocumentView], kind="programme", subject=area)
         shown = [(view, in_force(link, view.digest, Programme)) for view in listed if view.in_force]

@@ -29,8 +29,7 @@ def plays(
     state: StateOption = DEFAULT_STATE,
 ) -> None:
     """What was played: proof by node, each play counted once."""
-    folder = StateFolder(state)
-    folder.require()
+    folder = StateFolder(state).require()
     since_ms = time.time_ns() // 1_000_000 - hours * HOUR_MS
     with Link(folder.socket) as link:
         found = link.get("/v1/plays", list[PlayView], node=node, since_ms=since_ms, limit=limit)
@@ -56,8 +55,7 @@ def plays(
 
 def refusals(*, as_json: JsonOption = False, state: StateOption = DEFAULT_STATE) -> None:
     """What nodes or the controller refused, and why, counted."""
-    folder = StateFolder(state)
-    folder.require()
+    folder = StateFolder(state).require()
     with Link(folder.socket) as link:
         found = link.get("/v1/refusals", list[RefusalView])
     if as_json:

@@ -54,8 +54,7 @@ def plays(
     state: StateOption = DEFAULT_STATE,
 ) -> None:
     """Đối chiếu kế hoạch với nhật ký phát: what was planned, what was heard, and what went wrong, the worst first."""
-    folder = StateFolder(state)
-    folder.require()
+    folder = StateFolder(state).require()
     table = None if csv is None else PlanCsv(csv)
     asked = {"area": area, "first": first, "last": last, "node": node, "limit": limit, "every": int(table is not None)}
     with Link(folder.socket) as link, _written(table):

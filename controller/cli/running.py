@@ -142,8 +142,7 @@ def service_key(
     from controller.errors import ConfigWrong
     from controller.signer import new_service_key
 
-    folder = StateFolder(state)
-    folder.require()
+    folder = StateFolder(state).require()
     refuse_existing(out, "public file")
     try:
         public = new_service_key(folder.path / "signer", area)
@@ -204,8 +203,7 @@ def signing_page(
 
 def status(*, as_json: JsonOption = False, state: StateOption = DEFAULT_STATE) -> None:
     """How the controller is."""
-    folder = StateFolder(state)
-    folder.require()
+    folder = StateFolder(state).require()
     with Link(folder.socket) as link:
         view = link.get("/v1/status", StatusView)
     if as_json:

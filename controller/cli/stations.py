@@ -50,8 +50,7 @@ def publish_(
     state: StateOption = DEFAULT_STATE,
 ) -> None:
     """Publish a station's operating rules from a TOML file."""
-    folder = StateFolder(state)
-    folder.require()
+    folder = StateFolder(state).require()
     table, body = station_body(file)
     hands = open_hands(key, passphrase_file)
     with Link(folder.socket) as link:

@@ -8,7 +8,8 @@ from typing import Annotated, Final
 import typer
 from msgspec import Struct, structs
 
-from controller.actions.views import OrderContext, SuspendView
+from controller.actions.trust_views import SuspendView
+from controller.actions.views import OrderContext
 from controller.cli.folder import StateFolder
 from controller.cli.link import URGENT_S, Link, ServeSilent
 from controller.cli.options import DEFAULT_STATE, AuthorityOption, JsonOption, SecretOption, StateOption, YesOption
@@ -78,8 +79,7 @@ def suspend(
     state: StateOption = DEFAULT_STATE,
 ) -> None:
     """Suspend a key that may be in wrong hands: nothing of it counts any more, and what sounds of it ends, within seconds."""
-    folder = StateFolder(state)
-    folder.require()
+    folder = StateFolder(state).require()
     if list_:
         _show(folder, as_json=as_json)
         return

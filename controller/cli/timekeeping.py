@@ -33,8 +33,7 @@ def enrol(
     from controller import ca
     from controller.mosquitto import TIMEKEEPER
 
-    folder = StateFolder(state)
-    folder.require()
+    folder = StateFolder(state).require()
     settings = read_settings(folder)
     refuse_existing(out, "folder")
     issued = ca.issue(ca.load_ca(folder.ca), TIMEKEEPER)

@@ -82,8 +82,7 @@ def import_(
     state: StateOption = DEFAULT_STATE,
 ) -> None:
     """Take documents in: serve verifies each, and refuses what does not count."""
-    folder = StateFolder(state)
-    folder.require()
+    folder = StateFolder(state).require()
     papers = _read(files)
     if dry_run:
         for paper in papers:

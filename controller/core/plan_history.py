@@ -81,10 +81,10 @@ def spans(versions: Iterable[Version], powers_changed_ms: Sequence[int] = ()) ->
 
 
 def stays(placements: Iterable[tuple[int, tuple[str, ...]]], retired_ms: int | None = None) -> list[Stay]:
-    """Where a node stood, out of (stored, areas of the chain) of all its placements; a retired node stands nowhere."""
+    """Where a node stood, out of (stored, areas of the chain) of all its placements; without one, or retired, it stands nowhere."""
     placed = sorted(placements)
-    ends = [stored_ms for stored_ms, _ in placed[1:]] + [NO_END]
     gone_ms = NO_END if retired_ms is None else retired_ms
+    ends = [*(stored_ms for stored_ms, _ in placed), NO_END][1:]
     found = [Stay(begin_ms, min(end_ms, gone_ms), areas) for (begin_ms, areas), end_ms in zip(placed, ends, strict=True)]
     return [stay for stay in found if stay.from_ms < stay.until_ms]
 

@@ -7,7 +7,7 @@ from litestar.types import ControllerRouterHandler
 from msgspec import Meta, Struct
 
 from controller.actions import enrolments, roots
-from controller.web.api import Asked, _body, _json, who_of
+from controller.web.local import Asked, as_json, body_of, who_of
 from controller.web.visitor import parts_of
 from protocol.enrolment import EnrolRequest
 
@@ -25,47 +25,47 @@ class _Why(Struct, kw_only=True):
 @get("/v1/enrolments")
 async def get_enrolments(request: Asked) -> Response[bytes]:
     """Labels and how far each is."""
-    return _json(await enrolments.overview(parts_of(request), who_of(request)))
+    return as_json(await enrolments.overview(parts_of(request), who_of(request)))
 
 
 @post("/v1/enrolments")
 async def post_enrolment(request: Asked) -> Response[bytes]:
     """A label will come."""
-    body = await _body(request, _Expected)
+    body = await body_of(request, _Expected)
     made = await enrolments.expect(parts_of(request), who_of(request), body.node, body.verifier, replace=body.replace)
-    return _json(made)
+    return as_json(made)
 
 
 @post("/v1/enrolments/claim")
 async def post_claim(request: Asked) -> Response[bytes]:
     """What a node says at the enrol address, said from a desk."""
-    asked = await _body(request, EnrolRequest)
-    return _json(await enrolments.claim(parts_of(request), asked, who_of(request).name))
+    asked = await body_of(request, EnrolRequest)
+    return as_json(await enrolments.claim(parts_of(request), asked, who_of(request).name))
 
 
 @post("/v1/enrolments/{node:str}/revoke")
 async def post_revoke(request: Asked, node: str) -> Response[bytes]:
     """A node counts no more."""
-    body = await _body(request, _Why)
-    return _json(await enrolments.revoke(parts_of(request), who_of(request), node, body.why))
+    body = await body_of(request, _Why)
+    return as_json(await enrolments.revoke(parts_of(request), who_of(request), node, body.why))
 
 
 @get("/v1/ca")
 async def get_ca(request: Asked) -> Response[bytes]:
     """The roots that count, and how many nodes still hold a certificate of each."""
-    return _json(await roots.overview(parts_of(request), who_of(request)))
+    return as_json(await roots.overview(parts_of(request), who_of(request)))
 
 
 @post("/v1/ca/rotate")
 async def post_rotate(request: Asked) -> Response[bytes]:
     """The root that stands by signs from now on."""
-    return _json(await roots.rotate(parts_of(request), who_of(request)))
+    return as_json(await roots.rotate(parts_of(request), who_of(request)))
 
 
 @post("/v1/ca/retire-other")
 async def post_retire(request: Asked) -> Response[bytes]:
     """The root that no longer signs is believed no more."""
-    return _json(await roots.retire_other(parts_of(request), who_of(request)))
+    return as_json(await roots.retire_other(parts_of(request), who_of(request)))
 
 
 routes: Final[list[ControllerRouterHandler]] = [

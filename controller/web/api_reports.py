@@ -1,26 +1,20 @@
 """Reports on the unix socket: plan against plays, as totals, or every line as it is found."""
 
 from collections.abc import AsyncIterator
-from typing import Annotated, Final, cast
+from typing import Annotated, Final
 
 import msgspec
-from litestar import Request, Response, get
-from litestar.datastructures import State
+from litestar import Response, get
 from litestar.params import Parameter
 from litestar.response import Stream
 from litestar.types import ControllerRouterHandler
 
 from controller.actions import plan_reports
-from controller.parts import Parts
-from controller.web.api import who_of
+from controller.web.local import Asked, as_json, who_of
+from controller.web.visitor import parts_of
 
-Asked = Request[None, None, State]
 Limit = Annotated[int, Parameter(ge=1, le=10_000)]
 Every = Annotated[int, Parameter(ge=0, le=1)]
-
-
-def _parts(request: Asked) -> Parts:
-    return cast("Parts", request.app.state.parts)
 
 
 @get("/v1/report/plays")
@@ -28,10 +22,10 @@ async def get_plan_report(
     request: Asked, area: str, first: str = "", last: str = "", node: str | None = None, limit: Limit = 200
 ) -> Response[bytes]:
     """Totals, and the worst of what went wrong. Days are written dd/mm/yyyy; none is today."""
-    parts = _parts(request)
+    parts = parts_of(request)
     asked = plan_reports.asked_of(parts, who_of(request), area, first, last, node)
     found = await plan_reports.report(parts, asked, node=node, limit=limit)
-    return Response(content=msgspec.json.encode(found), media_type="application/json", status_code=200)
+    return as_json(found)
 
 
 @get("/v1/report/plays/lines")
@@ -45,7 +39,7 @@ async def get_plan_lines(
     every: Every = 0,
 ) -> Stream:
     """JSON lines, one a node (with every=1 all its planned bulletins and what became of them), at the end the report."""
-    parts = _parts(request)
+    parts = parts_of(request)
     asked = plan_reports.asked_of(parts, who_of(request), area, first, last, node)
 
     async def tell() -> AsyncIterator[bytes]:

@@ -259,6 +259,48 @@ _REFUSED: Final = {
         "Khóa đã ký không có quyền làm việc này ở nơi này. CHƯA GỬI gì cả.",
         "The key that signed has no power to do this here. NOTHING was sent.",
     ),
+    "refused.too-often": (
+        "Khóa này vừa phát quá nhiều lần. Đợi vài giây rồi thử lại. Không phải mình bấm: báo ngay người vận hành.",
+        "This key began too many of late. Wait some seconds. If it was not you, have the operator suspend the key at once.",
+    ),
+    "refused.suspended": (
+        "Khóa đang bị tạm ngưng. Hỏi người vận hành.",
+        "The key is suspended. Ask the operator.",
+    ),
+    "refused.too-few-persons": (
+        "Chưa đủ người ký cho nơi này.",
+        "Not enough persons signed for this place.",
+    ),
+    "refused.bad-signature": (
+        "Chữ ký không đúng, hoặc khóa không còn hiệu lực.",
+        "The signature is wrong, or its key counts no more.",
+    ),
+    "refused.not-mine": ("Lệnh này không dành cho nơi đó.", "This is not for that place."),
+    "refused.wrong-type": ("Không phải loại lệnh dùng ở đây.", "This is not what belongs here."),
+    "refused.not-read": (
+        "Máy chủ chưa đọc được loại này: cần nâng cấp.",
+        "The controller cannot read this kind: it needs an upgrade.",
+    ),
+    "refused.expired": ("Quyền hoặc thời hạn đã hết. Làm lại từ đầu.", "The authority or its time is over. Begin anew."),
+    "refused.from-future": (
+        "Giờ trong lệnh đi trước giờ máy chủ. Kiểm tra đồng hồ.",
+        "It is dated ahead of the controller's clock. Check the clocks.",
+    ),
+    "refused.superseded": (
+        "Đã có lệnh mới hơn. Xem lại rồi hãy làm tiếp.",
+        "A newer one is in force. Look again before you go on.",
+    ),
+    "refused.stopped": ("Lần phát này đã có lệnh dừng.", "A STOP covers this already."),
+    "refused.equivocation": (
+        "Cùng một lệnh mà hai nội dung: không nhận. Báo người vận hành.",
+        "One order with two contents is not taken. Tell the operator.",
+    ),
+    "refused.clock-unusable": (
+        "Đồng hồ máy chủ chưa đúng. Báo người vận hành.",
+        "The controller's clock cannot be trusted. Tell the operator.",
+    ),
+    "refused.clip-lang": ("Mỗi bản ghi phải chọn ngôn ngữ.", "Each recording needs its language."),
+    "refused.unknown-node": ("Không có cụm loa này ở đây.", "There is no such cluster here."),
     "refused.weak": (
         "Mật khẩu mới phải có ít nhất 10 ký tự, không chứa tên đăng nhập, khác mật khẩu cũ.",
         "The new password needs 10 characters, must not hold your user name, and must differ from the old one.",

@@ -114,5 +114,6 @@ def next_wake_ns(turn: Turn) -> list[int]:
         if state.clock_usable:
             wakes.append(turn.mono_ns_of(held.what.until_ms))
         left_ms = held.what.until_ms - held.what.seq - held.ran_ms
-        wakes.append(held.since_ns + min(left_ms, NOTED_EVERY_MS) * MS_NS)
+        if left_ms > 0:
+            wakes.append(held.since_ns + min(left_ms, NOTED_EVERY_MS) * MS_NS)
     return [max(wake, turn.now.mono_ns + MS_NS) for wake in wakes]

@@ -8,12 +8,14 @@ import httpx
 import msgspec
 import pytest
 
+from controller.actions.trust_views import SuspendView
 from controller.actions.views import DocumentView
 from controller.ca import client_context
-from protocol.carrying import DOCUMENTS_SHA256, in_order
+from protocol.carrying import DOCUMENTS_SHA256, in_order, topic_of
 from protocol.documents import Grant, Placement, Root
 from protocol.envelope import digest_of, payload_of, seal
 from tests.controller.headquarters import IA_DREH, OTHER, PHU_TUC, Headquarters
+from tests.controller.test_suspends import suspend
 
 
 @pytest.fixture
@@ -58,6 +60,16 @@ def test_a_node_that_missed_four_roots_is_sent_them_by_version_though_their_date
 
     asyncio.run(scene())
     assert node.trust.root.body.version == 5
+
+
+def test_a_suspended_key_is_suspended_by_stick_too_behind_the_grant_that_names_it(own_hq: Headquarters) -> None:
+    node = own_hq.new_node()
+    own_hq.post("/v1/suspends", own_hq.sealed(suspend(own_hq), "chair"), SuspendView)
+    raws = in_order(text.encode() for text in own_hq.get("/v1/documents/carried", list[str], place=node.node))
+    kinds = [payload_of(raw).kind for raw in raws]
+    assert kinds.count("suspend") == 1
+    assert kinds.index("suspend") > max(at for at, kind in enumerate(kinds) if kind == "grant")
+    assert topic_of(raws[kinds.index("suspend")], node.node) == f"loa/1/node/{node.node}/document"
 
 
 def test_documents_over_https_are_for_a_node_with_its_own_word_once_each(hq: Headquarters) -> None:

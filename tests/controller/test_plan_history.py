@@ -112,6 +112,11 @@ def test_a_retired_node_is_asked_for_nothing_more():
     assert stays([(NOON, ("52", PHU_TUC, MLAH, "N1"))], SIX) == []
 
 
+def test_a_claimed_node_that_nobody_placed_yet_stood_nowhere():
+    assert stays([]) == []
+    assert stays([], NOON) == []
+
+
 def test_a_month_end_has_each_of_its_days_once():
     begin, end = at("27/02/2028 00:00:00"), at("02/03/2028 00:00:00")
     case = Case(

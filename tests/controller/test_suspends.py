@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from controller.actions.views import DocumentView, SuspendView
+from controller.actions.trust_views import SuspendView
+from controller.actions.views import DocumentView
 from protocol import keys
 from protocol.passing import Suspend
 from tests.controller.headquarters import PHU_TUC, SETTLEMENT, Headquarters, number, wait

@@ -1,7 +1,7 @@
 """The core asks to be woken when something is due, and for nothing else: a node that sleeps until then misses nothing."""
 
 from tests.core.harness import Node
-from tests.core.people import COMMUNE, MEDIA, MIDNIGHT, NOON, item, programme, settled, start, stop
+from tests.core.people import COMMUNE, MEDIA, MIDNIGHT, NOON, item, programme, settled, start, stop, suspend
 
 HOUR_S = 3_600
 
@@ -86,3 +86,16 @@ def test_what_could_not_be_written_is_written_when_it_can_be_although_nothing_el
     assert not node.card.marks
     node.run(6)
     assert len(node.card.marks) == 1
+
+
+def test_a_suspension_that_ran_for_all_its_time_under_a_slow_clock_wakes_nobody_in_circles():
+    node = Sleeper(NOON, *settled()).online()
+    node.run(1)
+    node.give(suspend("c1", node.true_ms + 100_000, hours=1))
+    node.run(HOUR_S + 1)
+    assert node.state.suspends_in_force, "by the clock it is not over"
+    turns = node.turns
+    node.run(60)
+    assert node.turns - turns < 30
+    node.run(60)
+    assert not node.state.suspends_in_force

@@ -12,7 +12,8 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from controller.actions.views import EnrolmentView, NodeView
+from controller.actions.trust_views import EnrolmentView
+from controller.actions.views import NodeView
 from controller.roots import bundle_file
 from protocol import keys
 from protocol.documents import ChainLink

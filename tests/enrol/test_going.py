@@ -220,6 +220,10 @@ def test_idle_connections_of_one_source_neither_pile_up_nor_keep_others_out(fiel
             held.append(context.wrap_socket(plain, server_hostname="127.0.0.1"))
     card = field.card()
     assert certified(field.ask("/enrol", Stranger().enrols(card.node, card.claim), source="127.0.9.21")).node == card.node
+    same = field.card()
+    assert certified(field.ask("/enrol", Stranger().enrols(same.node, same.claim), source="127.0.9.20")).node == same.node, (
+        "a node behind the same address gets in while they are held"
+    )
     held[0].settimeout(60)
     with contextlib.suppress(OSError):
         assert held[0].recv(1) == b""  # it was ended, with or without a word

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from cryptography import x509
 
 from controller import ca
-from controller.actions.views import RootView
+from controller.actions.trust_views import RootView
 from controller.roots import load_roots
 from tests.enrol.field import Field, Stranger, certified, code, wait
 

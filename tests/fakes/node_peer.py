@@ -129,6 +129,8 @@ class NodePeer:
         )
 
     async def receipt(self, *results: OrderResult, plays: tuple[PlayRecord, ...] = ()) -> bytes:
+        """Say it; its hellos know from now on that these records exist, as those of a card do."""
+        self.last_record_id = max([self.last_record_id, *(play.record_id for play in plays)])
         raw = self.sealed(Receipt(**self.common(), results=results, plays=plays))
         await self.say("receipt", raw)
         return raw
@@ -138,6 +140,8 @@ class NodePeer:
         await self.say("alive", msgspec.json.encode(alive), retain=retain)
 
     async def health(self, **more) -> None:
+        """Say it; a trouble is told by the hellos after it too."""
+        self.troubles = more.get("troubles", self.troubles)
         fields = {"disk_free_bytes": 1, "uptime_s": 1} | more
         health = Health(node=self.node, at_ms=now_ms(), clock_state=self.clock_state, **fields)
         await self.say("health", msgspec.json.encode(health))

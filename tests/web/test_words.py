@@ -5,6 +5,7 @@ from pathlib import Path
 
 from controller.web import hazards, shown, written
 from controller.web.texts import TEXTS
+from protocol import errors
 
 WEB = Path(__file__).parents[2] / "controller" / "web"
 SOURCES = [*WEB.glob("*.py"), *WEB.glob("templates/*.html")]
@@ -38,6 +39,15 @@ def test_no_key_is_left_that_nobody_uses():
     everything = "\n".join(source.read_text() for source in SOURCES if not source.name.startswith("texts"))
     idle = [key for key in TEXTS if f'"{key}"' not in everything and not key.startswith(FAMILIES)]
     assert idle == []
+
+
+def test_whatever_an_order_can_be_refused_for_is_said_in_vietnamese():
+    codes = {error.code for error in vars(errors).values() if isinstance(error, type) and issubclass(error, errors.ProtocolError)}
+    codes.discard(errors.ProtocolError.code)  # of no concrete refusal
+    asked = "".join((WEB.parent / "actions" / f"{name}.py").read_text() for name in ("emergencies", "orders", "asking"))
+    codes |= set(re.findall(r'code="([a-z-]+)"', asked)) - {"unknown-order"}  # of digests, that only `loa` types
+    assert len(codes) > 15
+    assert {f"refused.{code}" for code in codes} <= set(TEXTS), {code for code in codes if f"refused.{code}" not in TEXTS}
 
 
 def test_each_hazard_has_words_for_each_risk_and_names_the_place():
