@@ -81,7 +81,7 @@ def spans(versions: Iterable[Version], powers_changed_ms: Sequence[int] = ()) ->
 
 
 def stays(placements: Iterable[tuple[int, tuple[str, ...]]], retired_ms: int | None = None) -> list[Stay]:
-    """Where a node stood, out of (stored, areas of the chain) of all its placements; without one, or retired, it stands nowhere."""
+    """Where a node stood, out of (stored, areas of the chain) of all its placements; unplaced or retired it stands nowhere."""
     placed = sorted(placements)
     gone_ms = NO_END if retired_ms is None else retired_ms
     ends = [*(stored_ms for stored_ms, _ in placed), NO_END][1:]
