@@ -259,6 +259,14 @@ _REFUSED: Final = {
         "Khóa đã ký không có quyền làm việc này ở nơi này. CHƯA GỬI gì cả.",
         "The key that signed has no power to do this here. NOTHING was sent.",
     ),
+    "refused.service-words": (
+        "Khóa dịch vụ chỉ phát các bản ghi đã được liệt kê, không đọc lời.",
+        "A service key says the recordings that are listed for it, and no words.",
+    ),
+    "refused.too-wide": (
+        "Nơi này rộng hơn một xã: phải ký bằng khóa riêng của cán bộ.",
+        "This is wider than a commune: an officer's own key must sign it.",
+    ),
     "refused.too-often": (
         "Khóa này vừa phát quá nhiều lần. Đợi vài giây rồi thử lại. Không phải mình bấm: báo ngay người vận hành.",
         "This key began too many of late. Wait some seconds. If it was not you, have the operator suspend the key at once.",
