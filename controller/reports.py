@@ -134,20 +134,20 @@ def _take_sealed(tx: Transaction, world: World, clock: Clock, node: str, message
             identity.doubt(tx, node, found.doubt, found.why, clock.wall_ms)
         late = report.boot_count == known.boot_count and report.at_ms < (known.device_at_ms or 0)
         nodes.heard(tx, report, clock.wall_ms)
-        _take_hello(tx, world, report, clock.wall_ms, effects, late=late)
+        _take_hello(tx, world, report, clock.wall_ms, effects, late=late, word=message.payload)
     else:
         if report.boot_count >= known.boot_count:  # a copy from before the last start says nothing of how the node is now
             nodes.heard(tx, report, clock.wall_ms)
-        _take_receipt(tx, report, clock.wall_ms, effects)
+        _take_receipt(tx, report, clock.wall_ms, effects, message.payload)
 
 
-def _take_hello(tx: Transaction, world: World, hello: Hello, now_ms: int, effects: Effects, *, late: bool) -> None:
+def _take_hello(tx: Transaction, world: World, hello: Hello, now_ms: int, effects: Effects, *, late: bool, word: bytes) -> None:
     state = nodes.take_hello(tx, hello, late=late)
     if state is None:
         return
     for known in hello.incidents:
         result = OrderResult(incident=known.incident, order_seq=known.seq, result=known.result, at_ms=hello.at_ms)
-        _note_result(tx, hello.node, result, now_ms, effects)
+        _note_result(tx, hello.node, result, now_ms, effects, word)
     lag = [*roots_since(tx, world, state), *lag_of(world, state, now_ms)]
     effects.lagging[hello.node] = bool(lag)
     effects.posts.extend(document_posts(hello.node, lag))
@@ -156,7 +156,7 @@ def _take_hello(tx: Transaction, world: World, hello: Hello, now_ms: int, effect
     effects.without_clock |= hello.clock_state == "unknown"
 
 
-def _take_receipt(tx: Transaction, receipt: Receipt, now_ms: int, effects: Effects) -> None:
+def _take_receipt(tx: Transaction, receipt: Receipt, now_ms: int, effects: Effects, word: bytes) -> None:
     for result in receipt.results:
         if result.result == "refused":
             notes.count_refusal(
@@ -168,14 +168,14 @@ def _take_receipt(tx: Transaction, receipt: Receipt, now_ms: int, effects: Effec
                 at_ms=now_ms,
             )
             effects.without_clock |= result.reason.startswith(CLOCK_UNUSABLE)
-        _note_result(tx, receipt.node, result, now_ms, effects)
+        _note_result(tx, receipt.node, result, now_ms, effects, word)
     if receipt.plays:
         upto = nodes.take_plays(tx, receipt.node, receipt.plays, now_ms)
         effects.posts.append(mark_post(receipt.node, upto))
 
 
-def _note_result(tx: Transaction, node: str, result: OrderResult, now_ms: int, effects: Effects) -> None:
-    key = orders.take_result(tx, node, result, now_ms)
+def _note_result(tx: Transaction, node: str, result: OrderResult, now_ms: int, effects: Effects, word: bytes) -> None:
+    key = orders.take_result(tx, node, result, now_ms, word)
     if key is not None:
         effects.incidents.add(key)
 

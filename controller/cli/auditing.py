@@ -1,4 +1,4 @@
-"""`loa audit`, `loa audit verify`, `loa audit export`: who did what, and whether the log still says so."""
+"""`loa audit`, `verify`, `receipts`, `export`: who did what, whether the log holds, whether nodes sealed what is told of them."""
 
 import contextlib
 from pathlib import Path
@@ -106,3 +106,33 @@ def export(
     lines = list(audit.export(load(state)))
     write_whole(out, b"".join(lines), new=True)
     say(f"Wrote {len(lines)} lines to {out}. Keep it where this machine's user cannot write, with the log's public key.")
+
+
+@app.command("receipts", epilog="loa audit receipts --root 7d1f... --incident 0f3a6c1b2d4e5f60")
+def receipts(
+    *,
+    root: Annotated[str | None, typer.Option(help="Digest of the pinned root, from the ceremony's record.")] = None,
+    incident: Annotated[str | None, typer.Option(help="Only this incident.")] = None,
+    as_json: JsonOption = False,
+    state: StateOption = DEFAULT_STATE,
+) -> None:
+    """Look for a node's own sealed receipt behind every "received", "sounding" and "ended" in the database, without serve."""
+    from controller.actions import evidence
+    from controller.config import load
+    from controller.errors import Refused
+
+    StateFolder(state).require()
+    try:
+        found = evidence.of_database(load(state), root, incident)
+    except Refused as refused:
+        raise InputRefused(refused.sentence) from refused
+    if as_json:
+        print_json(found)
+    elif found.doubts:
+        rows = [(each.incident, each.node, each.state, each.why) for each in found.doubts]
+        print_table(("incident", "node", "state", "why"), rows)
+    if not found.good:
+        raise InputRefused(f"{len(found.doubts)} of {found.states} states are proven by no receipt: do not believe them")
+    if not as_json:
+        say(f"A sealed receipt of its node stands behind each of {found.states} states of {found.orders} orders.")
+        say(f"Judged from root {found.root}: compare it with the ceremony's record.")

@@ -94,6 +94,11 @@ def of_slot(tx: Transaction, slot: Slot) -> list[DocumentStored]:
     return [_stored(row) for row in tx.execute(query)]
 
 
+def raws(tx: Transaction, kind: str) -> list[bytes]:
+    """Every document of a kind, in force or not, as it was sealed."""
+    return list(tx.execute(select(documents.c.raw).where(documents.c.kind == kind).order_by(documents.c.seq)).scalars())
+
+
 def by_digest(tx: Transaction, digest: str) -> DocumentStored | None:
     """One document."""
     row = tx.execute(select(documents).where(documents.c.digest == digest)).first()

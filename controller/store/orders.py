@@ -4,13 +4,14 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Row, and_, exists, func, insert, literal, or_, select, update
+from sqlalchemy import Row, and_, delete, exists, func, insert, literal, or_, select, update
 
+from controller.core.evidence import SPOKEN, Word
 from controller.core.orders import Offer, OrderRow, OrderStored
 from controller.core.succession import OFFER_AFTER_S, STOP_KEPT_MS, advance, next_offer_ms, replaces
 from controller.core.world import World
 from controller.store.database import Transaction
-from controller.store.schema import node_areas, nodes, order_nodes, orders
+from controller.store.schema import node_areas, nodes, order_nodes, orders, receipts
 from protocol.reports import OrderResult
 from protocol.rules import Clock
 from protocol.seen import OrderMark, Seen
@@ -143,6 +144,11 @@ def of_key(tx: Transaction, key: str) -> list[OrderStored]:
     return [_stored(row) for row in tx.execute(select(orders).where(orders.c.key == key).order_by(orders.c.seq))]
 
 
+def every(tx: Transaction) -> list[OrderStored]:
+    """All orders, oldest first."""
+    return [_stored(row) for row in tx.execute(select(orders).order_by(orders.c.seq))]
+
+
 def keys_since(tx: Transaction, since_ms: int, limit: int) -> list[str]:
     """Incidents by their newest request, newest first."""
     newest = func.max(orders.c.requested_at_ms)
@@ -170,8 +176,19 @@ def rows_of(tx: Transaction, digests: list[str]) -> list[OrderRow]:
     ]
 
 
-def take_result(tx: Transaction, node: str, result: OrderResult, now_ms: int) -> str | None:
-    """Put a receipt's result into the node's row. Returns the incident's key if that changed anything."""
+def words_of(tx: Transaction, digests: list[str]) -> list[Word]:
+    """The sealed receipts behind these orders' rows."""
+    return [
+        Word(digest=row.digest, node=row.node, state=row.state, raw=row.raw)
+        for row in tx.execute(select(receipts).where(receipts.c.digest.in_(digests)))
+    ]
+
+
+def take_result(tx: Transaction, node: str, result: OrderResult, now_ms: int, word: bytes) -> str | None:
+    """Put a receipt's result into the node's row, and keep the sealed `word` that told it beside.
+
+    Returns the incident's key if that changed anything.
+    """
     if result.order_seq is None:
         return None
     named = orders.c.digest == result.digest if result.digest else orders.c.incident.is_not_distinct_from(result.incident)
@@ -189,18 +206,23 @@ def take_result(tx: Transaction, node: str, result: OrderResult, now_ms: int) ->
     if not (result.result == "refused" and result.reason.startswith(TAKEN_LATER)):
         tx.execute(update(order_nodes).where(this).values(next_offer_ms=None))
     change = advance(row.state, result.result)
-    if change is None:
-        spoken_now = result.spoken_at_ms is not None and result.result == "sounding"
-        values: dict[str, Any] = {"spoken_ms": result.spoken_at_ms} if spoken_now else {}
-    else:
+    values: dict[str, Any] = {}
+    told = []
+    if change is not None:
         values = {"state": change.state, "reason": result.reason, change.column: result.at_ms}
         if row.received_ms is None:
             values["received_ms"] = now_ms if change.column != "received_ms" else result.at_ms
-        if result.spoken_at_ms is not None:
-            values["spoken_ms"] = result.spoken_at_ms
+        told.append(change.state)
+    if result.spoken_at_ms is not None and (change is not None or result.result == "sounding"):
+        values["spoken_ms"] = result.spoken_at_ms
+        told.append(SPOKEN)
     if not values:
         return None
     tx.execute(update(order_nodes).where(this).values(values))
+    for state in told:
+        these = (receipts.c.digest == row.digest) & (receipts.c.node == node) & (receipts.c.state == state)
+        tx.execute(delete(receipts).where(these))
+        tx.execute(insert(receipts).values(digest=row.digest, node=node, state=state, raw=word))
     return str(row.key)
 
 

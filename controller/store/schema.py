@@ -160,6 +160,16 @@ order_nodes = Table(
     Index(None, "next_offer_ms"),
 )
 
+receipts = Table(
+    "receipts",
+    metadata,
+    Column("digest", Text, ForeignKey("orders.digest"), primary_key=True),
+    Column("node", Text, ForeignKey("nodes.id"), primary_key=True),
+    Column("state", Text, primary_key=True),
+    Column("raw", LargeBinary, nullable=False),
+)
+"""The sealed bytes by which a row of `order_nodes` came to its state ("spoken": to its time of speaking)."""
+
 outbox = Table(
     "outbox",
     metadata,
