@@ -1,5 +1,5 @@
 # make demo   one commune's day and an emergency, with real parts (DEMO=once ends by itself and judges what was heard)
-# make test   every test                    make check  ruff, mypy, import-linter
+# make test   every test, two files at a time (TESTS=tests/web; WORKERS=0 one by one)      make check  ruff, mypy, import-linter
 # make simulate  many nodes' years in virtual time, every law watched (SEEDS=2700; SEED=123 VERBOSE=1 replays one)
 # make fuzz   every parser of outside bytes, coverage-guided (FUZZ_S=60 seconds each; FUZZ_ONLY=csr,rules; FUZZ_TOGETHER=2)
 # make bench  the figures into build/bench.json (ONLY=confirm,stop for some of them)
@@ -7,6 +7,7 @@
 .PHONY: demo test check bench fuzz simulate lock setup
 .DEFAULT_GOAL := help
 TESTS ?= tests
+WORKERS ?= 2
 PY := .venv/bin/python
 
 help:
@@ -18,7 +19,7 @@ demo:
 
 test:
 	@tools/setup test
-	$(PY) -m pytest $(TESTS)
+	$(PY) -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
 
 check:
 	@tools/setup test
