@@ -20,6 +20,7 @@ def saved(turn: Turn, event: Saved) -> None:
     if after is None:
         return
     turn.trouble("storage-failed", there=bool(turn.state.unwritten))
+    turn.set(retry_ns=turn.now.mono_ns)  # the card takes something again
     if after.alarm is not None:
         alarms.take_effect(turn, after.alarm, after.record)
     if after.play_id is not None:
@@ -57,14 +58,16 @@ def failed(turn: Turn, event: SaveFailed) -> None:
 
 
 def try_again(turn: Turn) -> None:
-    """Every few seconds: write what could not be written."""
+    """Write what could not be written: one thing every few seconds, and once the card takes it the next at once.
+
+    Never all of it at a time: a card that fails would be written to thousands of times an hour. What fails again goes to the end.
+    """
     unwritten = turn.state.unwritten
     if not unwritten or turn.now.mono_ns < turn.state.retry_ns:
         return
-    turn.set(unwritten=())
-    for after in unwritten:
-        fields = structs.asdict(after)
-        turn.save(*fields.pop("writes"), **fields)
+    turn.set(unwritten=unwritten[1:], retry_ns=turn.now.mono_ns + AGAIN_NS)
+    fields = structs.asdict(unwritten[0])
+    turn.save(*fields.pop("writes"), **fields)
 
 
 def next_wake_ns(turn: Turn) -> list[int]:

@@ -46,7 +46,7 @@ def sound(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.timeout(300)  # a key file costs half a second of processor at each opening, and this day has many
+@pytest.mark.timeout(600)  # a key file costs half a second of processor at each opening, and this day has many
 def test_a_day_at_the_office(running: Office, sound: Path, tmp_path: Path):
     """One long run, since a serve is slow to start: trust, node, sound, programme, station, emergency, stop, records."""
     office = running

@@ -1,6 +1,6 @@
 """STOP stops what it may, needs no clock, and what was stopped stays stopped; exercises and live orders never mix."""
 
-from edge_agent.commands import PutMark
+from edge_agent.commands import PutMark, Save
 from tests.core.harness import Node
 from tests.core.people import (
     COMMUNE,
@@ -179,6 +179,24 @@ def test_a_stop_whose_card_fails_is_silence_all_the_same_and_is_written_until_it
     node.run(30)
     assert not node.spoken, "what was stopped stays stopped"
     assert sorted(node.card.records) == [1]
+
+
+def test_a_card_that_fails_is_tried_with_one_thing_at_a_time_and_gets_all_of_it_once_it_takes_it():
+    node = node_with()
+    tried: list[int] = []
+
+    def fails(save: Save) -> bool:
+        tried.append(node.true_ms)
+        return True
+
+    node.card_fails = fails
+    sent = [node.give(stop(node.true_ms, incident=f"{number:016x}")) for number in range(1, 9)]
+    tried.clear()
+    node.run(60)
+    assert 8 <= len(tried) <= 13, "every five seconds one of the eight"
+    node.card_fails = lambda _save: False
+    node.run(6)
+    assert set(sent) <= set(node.acknowledged)
 
 
 # --- exercise and live ---

@@ -119,7 +119,8 @@ class Life:
         """An order with its open record in one transaction, then both closed with a STOP in another."""
         number = self._number
         self._number += 1
-        self._save(f"begun {number}", PutOrder(order(number)), PutRecord(record(number), is_open=True))
+        begun = (PutOrder(order(number)), PutRecord(record(number), is_open=True), PutNumber("introduced", 1))
+        self._save(f"begun {number}", *begun)
         ended = (PutRecord(record(number, "played"), is_open=False), PutOrder(order(number, "ended")))
         ended += (PutMark(mark(number + 1_000_000, op="STOP")), PutNumber("floor_ms", number))
         self._save(f"closed {number}", *ended, PutNumber("records_upto", max(self.memory.records_upto, number - 100)))
@@ -286,7 +287,8 @@ class Rounds:
             said = db.execute("PRAGMA integrity_check").fetchone()[0]
         db.close()
         _check("the database is whole", said == "ok", said)
-        _check("nothing was put aside", not list(self._copy.glob("*.unreadable-*")) and not memory.first_boot)
+        _check("nothing was put aside", not list(self._copy.glob("*.unreadable-*")))
+        _check("it knows that it was met before", not (memory.first_boot and self.truth["begun"]))
         _check("starts are counted", memory.boot_count > self.truth["boot"], memory.boot_count, self.truth["boot"])
         self._judge_records(memory)
         self._judge_sets(memory)
