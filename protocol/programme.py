@@ -30,6 +30,7 @@ Order = Mapping[tuple[str, str], int]
 Rank = tuple[int, int, int, int, int, int]
 LONGEST_NAME: Final = 97
 """Bytes of an authority, a space and an item's id."""
+NEVER: Final = 2**62
 
 
 # --- one bulletin ---
@@ -167,15 +168,20 @@ class _Day:
             known = self._lengths[id(item)] = (grace_ms(item), length_ms(item))
         self.waiting.append(_Waiting(planned, since_ms, since_ms + known[0], known[1]))
 
-    def next_ms(self, now_ms: int) -> list[int]:
-        """When something ends, or the time comes of what could only be prepared."""
-        ends = [] if self.sounding is None else [self.sounding.ends_ms]
-        return ends + [each.planned.planned_ms for each in self.waiting if each.planned.planned_ms > now_ms]
+    def next_ms(self, now_ms: int) -> int:
+        """When something ends, or the time comes of what could only be prepared; NEVER when nothing is left."""
+        soonest_ms = NEVER if self.sounding is None else self.sounding.ends_ms
+        for each in self.waiting:
+            if now_ms < each.planned.planned_ms < soonest_ms:
+                soonest_ms = each.planned.planned_ms
+        return soonest_ms
 
     def settle(self, now_ms: int) -> None:
         """Let what should sound now sound; what will be due within the lead is prepared when there is silence."""
         if self.sounding is not None and self.sounding.ends_ms <= now_ms:
             self._end(self.sounding, self.sounding.ends_ms, "cut" if self.sounding.cut else None)
+        if not self.waiting:
+            return
         for waiting in [each for each in self.waiting if each.until_ms < now_ms]:
             self._skip(waiting, LATE)
         while self.waiting:
@@ -254,11 +260,10 @@ def lay_out(planned: Sequence[Planned], rules: Rules | None, order: Order, aired
     """
     day = _Day(rules, order, aired or Aired())
     coming = sorted(planned, key=_time)
+    leads = [each.planned_ms - LEAD_MS for each in coming] + [NEVER]
     number, now_ms = 0, 0
-    while number < len(coming) or day.next_ms(now_ms):
-        leads = [coming[number].planned_ms - LEAD_MS] if number < len(coming) else []
-        now_ms = min([*leads, *day.next_ms(now_ms)])
-        while number < len(coming) and coming[number].planned_ms - LEAD_MS <= now_ms:
+    while (now_ms := min(leads[number], day.next_ms(now_ms))) < NEVER:
+        while leads[number] <= now_ms:
             day.comes(coming[number])
             number += 1
         day.settle(now_ms)
