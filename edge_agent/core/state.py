@@ -15,6 +15,7 @@ from protocol.orders import AnyStart
 from protocol.passing import Suspend
 from protocol.programme import Order
 from protocol.recurrence import Calendar
+from protocol.release import Release
 from protocol.reports import Ending, OrderResult, PlayRecord, Result
 from protocol.rules import Clock, Me
 from protocol.seen import OrderMark, Seen, Slot
@@ -32,7 +33,7 @@ class Stored(Struct, frozen=True):
     A programme has its calendar with it, which is expanded once.
     """
 
-    payload: AnyDocument
+    payload: AnyDocument | Release
     digest: str
     raw: bytes
     keyids: tuple[str, ...]
