@@ -85,7 +85,8 @@ class Wanted(Struct, frozen=True, kw_only=True):
 
 @dataclass
 class Parts:
-    """The controller's parts, built once by `serve`. `wake` rings when the outbox has something, `offers` when offers may be due.
+    """The controller's parts, built once by `serve`. `wake` rings when the outbox has something, `offers` when offers may be due,
+    `rollouts` when a node said something that may move one on.
 
     `fresh` are orders just committed, for the outbox to send without asking the database first.
 
@@ -111,6 +112,7 @@ class Parts:
     fresh: list[Parcel] = field(default_factory=list)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     offers: asyncio.Event = field(default_factory=asyncio.Event)
+    rollouts: asyncio.Event = field(default_factory=asyncio.Event)
     broker: BrokerState = field(default_factory=BrokerState)
     ports: Ports = field(default_factory=Ports)
     drafts: dict[str, Pending] = field(default_factory=dict)

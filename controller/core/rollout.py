@@ -324,9 +324,7 @@ def _decision(before: Rollout, after: Rollout, around: Around, now_ms: int) -> D
             offers.append(node)
         if member.stand in ("failed", "unreached") and was in UNDER_WAY:
             withdrawals.append(node)
-    return Decision(
-        rollout=after, offers=tuple(offers), withdrawals=tuple(withdrawals), wake_ms=_wake_ms(after, around, now_ms)
-    )
+    return Decision(rollout=after, offers=tuple(offers), withdrawals=tuple(withdrawals), wake_ms=_wake_ms(after, around, now_ms))
 
 
 def _wake_ms(rollout: Rollout, around: Around, now_ms: int) -> int | None:

@@ -10,7 +10,7 @@ from controller.core.fleet import NodeState
 from controller.store import identity
 from controller.store.database import Transaction
 from controller.store.schema import nodes, plays
-from protocol.reports import Alive, Health, Hello, PlayRecord, Receipt
+from protocol.reports import Alive, Health, Hello, PlayRecord, Receipt, UpdateState
 
 _LIST: Final = msgspec.json.Decoder(tuple[str, ...])
 
@@ -39,6 +39,8 @@ def _state(row: Any) -> NodeState:
         doubt=row.doubt,
         doubt_why=row.doubt_why,
         doubt_ms=row.doubt_ms,
+        model=row.model,
+        update=msgspec.json.decode(row.updating, type=UpdateState) if row.updating else None,
     )
 
 
@@ -57,6 +59,11 @@ def presence(tx: Transaction) -> dict[str, int]:
     """How many nodes are online, lost, unknown or were never there."""
     query = select(nodes.c.online, func.count().label("number")).where(nodes.c.retired_ms.is_(None)).group_by(nodes.c.online)
     return {row.online: row.number for row in tx.execute(query)}
+
+
+def set_model(tx: Transaction, node: str, model: str) -> None:
+    """What kind of machine it is (RAUC's `compatible`): releases for others are not for it."""
+    tx.execute(update(nodes).where(nodes.c.id == node).values(model=model))
 
 
 def nonces_without_clock(tx: Transaction) -> dict[str, str]:
@@ -150,6 +157,7 @@ def take_health(tx: Transaction, health: Health, now_ms: int) -> bool:
         "device_at_ms": health.at_ms,
         "clock_state": health.clock_state,
         "clock_error_ms": health.clock_error_ms,
+        "updating": msgspec.json.encode(health.update).decode() if health.update is not None else "",
     }
     return bool(tx.execute(update(nodes).where(nodes.c.id == health.node).values(values)).rowcount)
 

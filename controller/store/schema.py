@@ -88,6 +88,8 @@ nodes = Table(
     _text("doubt", ""),
     _at("doubt_ms"),
     _text("doubt_why", ""),
+    _text("model", "loa-node"),
+    _text("updating", ""),
 )
 
 node_areas = Table(
@@ -364,3 +366,39 @@ certificates = Table(
     Index(None, "node"),
     Index(None, "revoked_ms"),
 )
+
+rollouts = Table(
+    "rollouts",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("release", Text, ForeignKey("documents.digest"), nullable=False),
+    _text("area"),
+    _text("bounds"),
+    _text("phase"),
+    _number("wave", "0"),
+    _number("wave_begun_ms"),
+    _text("why", ""),
+    _text("accepted", "[]"),
+    _number("started_ms"),
+    _text("started_by"),
+    _at("ended_ms"),
+    Index(None, "ended_ms"),
+)
+
+rollout_nodes = Table(
+    "rollout_nodes",
+    metadata,
+    Column("rollout", Integer, ForeignKey("rollouts.id"), primary_key=True),
+    Column("node", Text, ForeignKey("nodes.id"), primary_key=True),
+    _number("wave"),
+    _number("place"),
+    _text("stand"),
+    _number("since_ms"),
+    _text("state", ""),
+    _text("reason", ""),
+    _number("bytes_done", "0"),
+    _number("bytes_of", "0"),
+    Column("on_topic", Boolean, nullable=False, server_default="0"),
+    Index(None, "node"),
+)
+"""`on_topic`: the broker should keep this release on the node's topic."""

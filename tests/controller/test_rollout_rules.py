@@ -247,7 +247,6 @@ def test_a_thousand_nodes_of_which_thirty_are_bad_stop_where_the_rule_says(seed:
         made.step(300_000)
     assert len(made.offers) == offered
     assert failures(made.rollout) <= failed | going
-    assert made.seen_pairs > 100
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -256,6 +255,7 @@ def test_a_thousand_good_nodes_with_outages_and_night_windows_all_end_good(seed:
     made.start()
     assert made.run(ms=300_000).phase == "ended"
     assert len(made.stands("good")) == 1_000
+    assert made.seen_pairs > 1_000
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
