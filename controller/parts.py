@@ -85,8 +85,9 @@ class Wanted(Struct, frozen=True, kw_only=True):
 
 @dataclass
 class Parts:
-    """The controller's parts, built once by `serve`. `wake` rings when the outbox has something, `offers` when offers may be due,
-    `rollouts` when a node said something that may move one on.
+    """The controller's parts, built once by `serve`. `wake` rings when the outbox has something, `offers` when offers may be due.
+
+    `rollouts` rings when a node said something that may move a rollout on.
 
     `fresh` are orders just committed, for the outbox to send without asking the database first.
 

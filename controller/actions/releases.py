@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Final
 
 from msgspec import Struct
 
@@ -23,6 +24,8 @@ from protocol.errors import ProtocolError, Superseded, WrongType
 from protocol.release import Release
 from protocol.rules import Clock, Me, authorise, document_mark
 from protocol.seen import Seen, Slot
+
+SHORTEST_DIGEST: Final = 8
 
 
 class ReleaseHeld(Struct, frozen=True, kw_only=True):
@@ -78,7 +81,7 @@ def _release(held: DocumentStored) -> Release:
 def named(tx: Transaction, name: str) -> ReleaseHeld:
     """The release of this digest (or the beginning of it) or of this version, the newest of several. Raises Refused."""
     found = [each for each in documents.of_authority(tx, "root") if each.slot.kind == "release"]
-    fitting = [each for each in found if len(name) >= 8 and each.digest.startswith(name.lower())]
+    fitting = [each for each in found if len(name) >= SHORTEST_DIGEST and each.digest.startswith(name.lower())]
     fitting = fitting or [each for each in found if _release(each).body.version == name]
     if not fitting:
         raise Refused(
@@ -106,7 +109,7 @@ def check_counts(world: World, clock: Clock, held: ReleaseHeld) -> None:
 
 
 async def add_bundle(parts: Parts, who: Actor, path: Path) -> str:
-    """Bring a bundle into the library, where nodes fetch it. Returns its SHA-256. Raises Refused for one that no release names."""
+    """Bring a bundle that a release names into the library, where nodes fetch it. Returns its SHA-256. Raises Refused."""
     ask_somewhere(who, "rollout.manage")
     if not path.is_absolute():
         raise Refused(f"{path}: give the whole path of the file", code="path")

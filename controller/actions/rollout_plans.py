@@ -55,7 +55,7 @@ def weigh(tx: Transaction, world: World, picture: Picture, clock: Clock, wish: R
     if not ready:
         raise Refused(_nobody(chosen, left_out, area), code="nobody", status=422)
     if busy := rollouts.busy_with(tx, ready):
-        node, number = sorted(busy.items())[0]
+        node, number = min(busy.items())
         others = f" and {len(busy) - 1} more" if len(busy) > 1 else ""
         raise Refused(f"rollout {number} is not over for node {node}{others}: wait for it or abort it", code="busy", status=409)
     if strange := [node for node in wish.canaries if node not in ready]:

@@ -6,7 +6,7 @@ from controller.core.rollout import Bounds, Phase, Stand
 
 
 class RolloutWish(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which release, for whom, how carefully. `release`: its version or digest; every selector that is given narrows the others."""
+    """Which release (its version or digest), for whom, how carefully. Every selector that is given narrows the others."""
 
     release: str
     area: str | None = None

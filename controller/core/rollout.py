@@ -17,6 +17,8 @@ BEGUN: Final = frozenset({"installing", "installed", "trial"})
 FAILED: Final = frozenset({"rolled-back", "refused"})
 SILENT: Final = "silent"
 LATE: Final = "deadline"
+EVERYBODY: Final = 100
+NAMED_AT_MOST: Final = 8
 Percent = Annotated[int, Meta(ge=1, le=100)]
 
 
@@ -35,7 +37,9 @@ class Bounds(Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Waves end with everybody, and each is larger than the one before."""
-        if self.waves_percent[-1] != 100 or any(a >= b for a, b in zip(self.waves_percent, self.waves_percent[1:], strict=False)):
+        if self.waves_percent[-1] != EVERYBODY or any(
+            a >= b for a, b in zip(self.waves_percent, self.waves_percent[1:], strict=False)
+        ):
             raise ValueError("waves are rising percents that end with 100, such as 5,20,100")
 
 
@@ -265,7 +269,7 @@ def _judge(rollout: Rollout, around: Around) -> Rollout:
 
 def _names(nodes: Iterable[str]) -> str:
     found = sorted(nodes)
-    return ", ".join(found[:8]) + (" …" if len(found) > 8 else "")
+    return ", ".join(found[:NAMED_AT_MOST]) + (" …" if len(found) > NAMED_AT_MOST else "")
 
 
 def _offer(rollout: Rollout, around: Around, now_ms: int) -> Rollout:

@@ -1,7 +1,8 @@
 """Who is in which wave: canaries first, then growing shares; two neighbours that cover the same place never in one. Pure."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 from controller.core.rollout import Bounds
 
@@ -17,7 +18,7 @@ def both_ways(neighbours: Mapping[str, Iterable[str]]) -> dict[str, frozenset[st
     return {node: frozenset(others) for node, others in found.items()}
 
 
-def order_of(release: str, nodes: Iterable[str], reachable: Set[str], first: Sequence[str] = ()) -> list[str]:
+def order_of(release: str, nodes: Iterable[str], reachable: AbstractSet[str], first: Sequence[str] = ()) -> list[str]:
     """Named canaries, then who is there, then the others; each group mixed, so that a wave is not one commune.
 
     The mixing is drawn from the release's digest: the plan and the start that follows it say the same.

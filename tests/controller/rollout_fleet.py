@@ -1,7 +1,8 @@
-"""A fleet of simulated nodes that behave: windows, slow links, outages, restarts, bad ones that roll back, some that never return."""
+"""A fleet of simulated nodes that behave: windows, slow links, outages, restarts; bad ones roll back, some never return."""
 
 import random
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import msgspec
 
@@ -144,5 +145,5 @@ def drawn_fleet(seed: int, count: int, *, bad: float, bounds: Bounds, outages: b
         spans = tuple((start, start + draw.randrange(1, 12) * HOUR_MS) for start, _ in away)
         window = (15 * HOUR_MS, 22 * HOUR_MS) if windows else (0, 24 * HOUR_MS)
         poles[name] = Pole(name, "bad" if name in wrong else "good", draw.randrange(120, 3_600) * 1000, spans, window)
-    pairs = {a: {b} for a, b in zip(names, names[1:], strict=False) if draw.random() < 0.5}
+    pairs = {a: {b} for a, b in pairwise(names) if draw.random() < 0.5}
     return Fleet(poles=poles, neighbours=both_ways(pairs), bounds=bounds)

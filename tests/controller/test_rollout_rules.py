@@ -112,7 +112,7 @@ def test_who_comes_back_before_the_deadline_is_offered_it_then() -> None:
 
 
 def test_a_canary_that_is_not_there_is_waited_for() -> None:
-    made = fleet({name: "good" for name in NAMES})
+    made = fleet()
     canary = made.rollout.waves[0][0]
     made.poles[canary].away = ((T0, T0 + 20 * HOUR_MS),)
     for _ in range(19 * 60):
