@@ -87,7 +87,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
 class Parts:
     """The controller's parts, built once by `serve`. `wake` rings when the outbox has something, `offers` when offers may be due.
 
-    `rollouts` rings when a node said something that may move a rollout on.
+    `rollouts` rings when a node said something that may move a rollout on; whoever changes one holds `rolling`.
 
     `fresh` are orders just committed, for the outbox to send without asking the database first.
 
@@ -114,6 +114,7 @@ class Parts:
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     offers: asyncio.Event = field(default_factory=asyncio.Event)
     rollouts: asyncio.Event = field(default_factory=asyncio.Event)
+    rolling: asyncio.Lock = field(default_factory=asyncio.Lock)
     broker: BrokerState = field(default_factory=BrokerState)
     ports: Ports = field(default_factory=Ports)
     drafts: dict[str, Pending] = field(default_factory=dict)

@@ -10,6 +10,8 @@ from controller.parts import Parts
 IDLE_S: Final = 60.0
 REST_S: Final = 0.3
 """Between two looks: the words of many nodes fold into one."""
+SHARE: Final = 10
+"""After a long look so many times as long a rest: a large fleet never takes more than a tenth of a core."""
 
 
 class RolloutKeeper:
@@ -22,8 +24,9 @@ class RolloutKeeper:
         """Look until cancelled."""
         while True:
             self._parts.rollouts.clear()
+            begun_s = asyncio.get_running_loop().time()
             wake_ms = await rollouts.tick(self._parts)
-            await asyncio.sleep(REST_S)
+            await asyncio.sleep(max(REST_S, SHARE * (asyncio.get_running_loop().time() - begun_s)))
             left_s = IDLE_S if wake_ms is None else (wake_ms - self._parts.now_ms()) / 1000
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min(max(left_s, 0.0), IDLE_S)):

@@ -50,8 +50,8 @@ def take(tx: Transaction, *, world: World, clock: Clock, who: Actor, raw: bytes,
         raise WrongType(f"a {opened.kind} is no release")
     if not opened.fresh:
         return opened.digest
-    if release.prev is not None and release.prev != (held.digest if held else None):
-        raise Superseded(f"it replaces {release.prev[:16]}…, which is not the release in force here")
+    if held is not None and release.prev not in (None, held.digest) and documents.by_digest(tx, release.prev or "") is not None:
+        raise Superseded(f"it follows {release.prev[:16]}…, but {held.digest[:16]}… came after that: the desk signs a new one")
     new = DocumentStored(
         digest=opened.digest,
         slot=slot,

@@ -32,17 +32,22 @@ class Picture(Struct, frozen=True, kw_only=True):
     networks: Mapping[str, NetworkBody]
 
 
+def neighbours_of(world: World) -> dict[str, frozenset[str]]:
+    """Who covers some of the same place, as the placements in force say."""
+    documents = [held.document for held in world.standing.values()]
+    return both_ways({each.body.node: each.body.neighbours for each in documents if isinstance(each, Placement)})
+
+
 def picture_of(world: World) -> Picture:
     """Nodes that are not retired: where they stand, whose neighbours they are, when they fetch."""
     living = [node for node in world.nodes.values() if not node.retired]
     documents = [held.document for held in world.standing.values()]
-    named = {each.body.node: each.body.neighbours for each in documents if isinstance(each, Placement)}
     return Picture(
         chains={node.id: tuple(link.area for link in world.chain_of(node.id)) for node in living},
         names={node.id: node.name for node in living},
         settlements={node.id: world.name_of(node.settlement) for node in living},
         placed=frozenset(node.id for node in living if node.chain is not None),
-        neighbours=both_ways(named),
+        neighbours=neighbours_of(world),
         networks={each.subject: each.body for each in documents if isinstance(each, Network)},
     )
 

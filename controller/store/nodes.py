@@ -1,5 +1,6 @@
 """How nodes are, as they last said: presence, clock, what they hold; and their play records, counted once."""
 
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 import msgspec
@@ -12,6 +13,8 @@ from controller.store.database import Transaction
 from controller.store.schema import nodes, plays
 from protocol.reports import Alive, Health, Hello, PlayRecord, Receipt, UpdateState
 
+AT_ONCE: Final = 500
+"""Names in one question: databases bound them."""
 _LIST: Final = msgspec.json.Decoder(tuple[str, ...])
 
 
@@ -53,6 +56,20 @@ def state_of(tx: Transaction, node: str) -> NodeState | None:
 def all_states(tx: Transaction) -> dict[str, NodeState]:
     """Every node that is not retired."""
     return {row.id: _state(row) for row in tx.execute(select(nodes).where(nodes.c.retired_ms.is_(None)))}
+
+
+def _batches(ids: Iterable[str]) -> Iterator[list[str]]:
+    everyone = list(ids)
+    return (everyone[first : first + AT_ONCE] for first in range(0, len(everyone), AT_ONCE))
+
+
+def states_of(tx: Transaction, ids: Iterable[str]) -> dict[str, NodeState]:
+    """Those of these nodes that are not retired."""
+    found: dict[str, NodeState] = {}
+    for some in _batches(ids):
+        rows = tx.execute(select(nodes).where(nodes.c.id.in_(some), nodes.c.retired_ms.is_(None)))
+        found |= {row.id: _state(row) for row in rows}
+    return found
 
 
 def presence(tx: Transaction) -> dict[str, int]:

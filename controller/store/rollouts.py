@@ -9,7 +9,7 @@ from sqlalchemy import Row, and_, insert, select, update
 
 from controller.core.rollout import Bounds, Member, Rollout
 from controller.store.database import Transaction
-from controller.store.schema import documents, rollout_nodes, rollouts
+from controller.store.schema import documents, nodes, rollout_nodes, rollouts
 
 _ACCEPTED: Final = msgspec.json.Decoder(frozenset[str])
 _BOUNDS: Final = msgspec.json.Decoder(Bounds)
@@ -72,7 +72,8 @@ def on_topics(tx: Transaction) -> dict[str, bytes]:
         select(rollout_nodes.c.node, documents.c.raw)
         .join(rollouts, rollouts.c.id == rollout_nodes.c.rollout)
         .join(documents, documents.c.digest == rollouts.c.release)
-        .where(rollout_nodes.c.on_topic)
+        .join(nodes, nodes.c.id == rollout_nodes.c.node)
+        .where(rollout_nodes.c.on_topic, nodes.c.retired_ms.is_(None))
     )
     return {row.node: row.raw for row in tx.execute(query)}
 

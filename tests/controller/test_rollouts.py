@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import json
 import os
@@ -12,10 +13,12 @@ import sys
 from itertools import pairwise
 from pathlib import Path
 
+import httpx
 import pytest
 
 from controller.actions.rollout_views import PlanView, RolloutView, RolloutWish
 from controller.actions.views import AuditView, DocumentView
+from controller.ca import client_context
 from controller.core.rollout import Bounds
 from protocol.envelope import seal
 from protocol.release import Bundle, Release, ReleaseBody
@@ -214,6 +217,29 @@ async def test_a_node_outside_the_wave_is_sent_no_release_however_it_lags(own_hq
         assert stands(view_of(hq, begun.id), "offered") == {peers[0].node}
 
 
+async def test_only_who_was_offered_the_release_may_fetch_its_bundle_and_abort_shuts_the_door(own_hq: Headquarters) -> None:
+    hq = own_hq
+    peers = [hq.new_node() for _ in range(2)]
+    digest = take_in(hq)
+    bundle = (hq.folder / "7.raucb").read_bytes()
+    peers[0].update_stays = "fetching"
+    url = f"https://127.0.0.1:{hq.status().https_port}/media/{sha256_of(bundle)}"
+    context = client_context(hq.state / "ca" / "ca.crt", None, None)
+
+    def fetch(peer: NodePeer) -> httpx.Response:
+        word = base64.b64encode(peer.statement(sha256_of(bundle))).decode()
+        return httpx.get(url, headers={"authorization": f"Loa {word}", "range": "bytes=50000-"}, verify=context)
+
+    async with online(hq, peers):
+        begun = hq.post("/v1/rollouts", wish(release=digest, canaries=(peers[0].node,)), RolloutView)
+        await peers[0].until(lambda peer: "fetching" in peer.update_diary)
+        given = await asyncio.to_thread(fetch, peers[0])
+        assert (given.status_code, given.content) == (206, bundle[50_000:])
+        assert (await asyncio.to_thread(fetch, peers[1])).status_code == 404
+        hq.post(f"/v1/rollouts/{begun.id}/abort", {}, RolloutView)
+        assert (await asyncio.to_thread(fetch, peers[0])).status_code == 404
+
+
 # --- mistakes ---
 
 
@@ -251,7 +277,7 @@ def test_a_mistake_is_one_sentence_and_nothing_is_stored(hq: Headquarters, prepa
 def test_a_release_of_one_person_or_of_the_wrong_persons_is_not_taken_in(hq: Headquarters) -> None:
     before = hq.get("/v1/documents", list[DocumentView], kind="release")
     assert hq.refused("/v1/documents", release(hq, b"x", 9, names=("chair",)))["code"] == "too-few-persons"
-    assert hq.refused("/v1/documents", release(hq, b"x", 9, names=("officer", "second")))["code"] == "bad-signature"
+    assert hq.refused("/v1/documents", release(hq, b"x", 9, names=("officer", "second")))["code"] == "not-empowered"
     assert hq.get("/v1/documents", list[DocumentView], kind="release") == before
 
 
