@@ -33,13 +33,13 @@ class Weighed(Struct, frozen=True, kw_only=True):
 def area_of(parts: Parts, who: Actor, wish: RolloutWish) -> str:
     """The area that the wish is about, once whoever asks may upgrade there. Raises Refused."""
     area = wish.area or parts.config.settings.province
+    ask(parts, who, "rollout.manage", *(wish.nodes if wish.nodes and wish.area is None else (area,)))
     if not parts.world.chain_of(area):
         raise Refused(f"area {area} is not in the controller's tree: see `loa area list`", code="unknown-area", status=404)
     named = dict.fromkeys((*wish.nodes, *wish.canaries))
     for node in named:
         if node not in parts.world.nodes:
             raise Refused(f"node {node} is not enrolled here: see `loa node list`", code="unknown-node", status=404)
-    ask(parts, who, "rollout.manage", *(wish.nodes if wish.nodes and wish.area is None else (area,)))
     return area
 
 
