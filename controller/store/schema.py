@@ -382,7 +382,6 @@ rollouts = Table(
     _number("started_ms"),
     _text("started_by"),
     _at("ended_ms"),
-    Index(None, "ended_ms"),
 )
 
 rollout_nodes = Table(
@@ -394,11 +393,8 @@ rollout_nodes = Table(
     _number("place"),
     _text("stand"),
     _number("since_ms"),
-    _text("state", ""),
-    _text("reason", ""),
-    _number("bytes_done", "0"),
-    _number("bytes_of", "0"),
+    *(_text(name, "") for name in ("state", "reason")),
+    *(_number(name, "0") for name in ("bytes_done", "bytes_of")),
     Column("on_topic", Boolean, nullable=False, server_default="0"),
     Index(None, "node"),
 )
-"""`on_topic`: the broker should keep this release on the node's topic."""

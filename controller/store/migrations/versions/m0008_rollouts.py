@@ -30,7 +30,6 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["release"], ["documents.digest"]),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index("ix_rollouts_ended_ms", "rollouts", ["ended_ms"])
     op.create_table(
         "rollout_nodes",
         sa.Column("rollout", sa.Integer(), nullable=False),
