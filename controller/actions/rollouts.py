@@ -11,7 +11,7 @@ from controller.actions.rollout_plans import area_of, weigh
 from controller.actions.rollout_views import RolloutNode, RolloutView, RolloutWish
 from controller.core import rollout as core
 from controller.core.rollout import Around, Decision, Rollout
-from controller.core.rollout_plan import Picture, neighbours_of, picture_of, told_of
+from controller.core.rollout_plan import Picture, is_updating, neighbours_of, picture_of, told_of
 from controller.core.rollout_windows import ends_of
 from controller.errors import Refused
 from controller.media import path_of
@@ -135,11 +135,14 @@ def _moves(tx: Transaction, *, neighbours: Mapping[str, frozenset[str]], listeni
     moves = []
     for stored in live:
         rollout, held = stored.rollout, releases.named(tx, stored.rollout.release)
-        states = nodes.states_of(tx, rollout.members)
+        beside = frozenset[str]().union(*(neighbours.get(node, frozenset()) for node in rollout.members))
+        states = nodes.states_of(tx, beside.union(rollout.members))
+        elsewhere = {node for number, under in busy.items() if number != stored.id for node in under}
+        elsewhere |= {node for node in beside.difference(rollout.members) if is_updating(states.get(node), rollout, now_ms)}
         around = Around(
             told={node: told_of(states.get(node), held.digest, held.document) for node in rollout.members},
             neighbours=neighbours,
-            busy=frozenset(node for number, under in busy.items() if number != stored.id for node in under),
+            busy=frozenset(elsewhere),
             listening_ms=listening_ms,
         )
         made = core.decide(rollout, around, now_ms)

@@ -6,7 +6,7 @@ from typing import Final
 from msgspec import Struct
 
 from controller.core.fleet import NodeState
-from controller.core.rollout import BEGUN, FAILED, Told
+from controller.core.rollout import BEGUN, FAILED, Rollout, Told
 from controller.core.rollout_waves import both_ways
 from controller.core.world import World
 from protocol.documents import Network, NetworkBody, Placement
@@ -67,6 +67,13 @@ def told_of(state: NodeState | None, digest: str, release: Release) -> Told:
         bytes_done=update.bytes_done if update else 0,
         bytes_of=update.bytes_of if update else 0,
     )
+
+
+def is_updating(state: NodeState | None, rollout: Rollout, now_ms: int) -> bool:
+    """Whether a node says that it installs, whatever brought it the release; believed for as long as silence is."""
+    if state is None or state.update is None or state.update.state not in BEGUN:
+        return False
+    return now_ms - (state.last_heard_ms or 0) < rollout.bounds.silent_s * 1000
 
 
 def _runs(state: NodeState, update: UpdateState | None, release: Release) -> bool:

@@ -22,6 +22,7 @@ from controller.ca import client_context
 from controller.core.rollout import Bounds
 from protocol.envelope import seal
 from protocol.release import Bundle, Release, ReleaseBody
+from protocol.reports import UpdateState
 from protocol.units import MAX_MS
 from tests.controller.headquarters import IA_DREH, NUMBERS, PHU_TUC, SETTLEMENT, Headquarters, sha256_of, wait
 from tests.fakes.node_peer import NodePeer
@@ -215,6 +216,23 @@ async def test_a_node_outside_the_wave_is_sent_no_release_however_it_lags(own_hq
             assert not [kind for _, kind, _ in peer.diary if kind == "release"]
             assert hq.node(peer.node).lagging == ()
         assert stands(view_of(hq, begun.id), "offered") == {peers[0].node}
+
+
+async def test_a_neighbour_that_installs_for_whatever_reason_is_waited_for(own_hq: Headquarters) -> None:
+    hq = own_hq
+    node, beside = fleet(hq, 2)
+    take_in(hq)
+    async with online(hq, [node, beside]):
+        beside.updating = UpdateState(release="cd" * 32, build=6, state="installing")
+        await beside.health()
+        await beside.hello()
+        await beside.until(lambda peer: peer.hellos <= len(peer.marks))
+        begun = hq.post("/v1/rollouts", wish(nodes=(node.node,)), RolloutView)
+        assert stands(begun, "open") == {node.node}
+        beside.updating = UpdateState(release="cd" * 32, build=6, state="good")
+        await beside.health()
+        ended = await until(hq, begun.id, lambda view: view.ended_ms is not None, "it ends")
+        assert ended.counts == {"good": 1}
 
 
 async def test_only_who_was_offered_the_release_may_fetch_its_bundle_and_abort_shuts_the_door(own_hq: Headquarters) -> None:
