@@ -71,7 +71,7 @@ def _wanted(state: NodeState, picture: Picture, wish: RolloutWish, area: str) ->
         area in picture.chains[state.id]
         and (not wish.nodes or state.id in wish.nodes)
         and wish.model in (None, state.model)
-        and wish.runs in (None, state.version)
+        and wish.runs in (None, state.version, state.version.rpartition("+")[0])
     )
 
 

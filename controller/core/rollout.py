@@ -14,6 +14,7 @@ Stand = Literal["open", "offered", "begun", "good", "failed", "unreached", "with
 
 UNDER_WAY: Final[frozenset[Stand]] = frozenset({"offered", "begun"})
 BEGUN: Final = frozenset({"installing", "installed", "trial"})
+NOT_BEGUN: Final = frozenset({"waiting", "fetching"})
 FAILED: Final = frozenset({"rolled-back", "refused"})
 SILENT: Final = "silent"
 LATE: Final = "deadline"
@@ -124,6 +125,8 @@ def decide(rollout: Rollout, around: Around, now_ms: int) -> Decision:
     heard = _hear(rollout, around, now_ms)
     if around.listening_ms is not None and now_ms >= heard.deadline_ms:
         heard = _give_up(heard, now_ms)
+    elif heard.phase == "aborted":
+        heard = structs.replace(heard, members=_taken_back(heard, now_ms))
     elif around.listening_ms is not None and heard.phase == "running":
         heard = _judge(heard, around)
         before = None
@@ -148,13 +151,17 @@ def resume(rollout: Rollout) -> Rollout:
 
 def abort(rollout: Rollout, why: str, now_ms: int) -> Decision:
     """Nothing more begins: offers not begun are taken back; who installs already finishes."""
-    members = {
-        node: _at(member, "withdrawn", now_ms) if member.stand in ("open", "offered") else member
-        for node, member in rollout.members.items()
-    }
+    members = _taken_back(rollout, now_ms)
     after = _end(structs.replace(rollout, phase="aborted", why=why, members=members), now_ms)
     taken = tuple(node for node, member in rollout.members.items() if member.stand == "offered")
     return Decision(rollout=after, withdrawals=taken)
+
+
+def _taken_back(rollout: Rollout, now_ms: int) -> dict[str, Member]:
+    return {
+        node: _at(member, "withdrawn", now_ms) if member.stand in ("open", "offered") else member
+        for node, member in rollout.members.items()
+    }
 
 
 def under_way(rollout: Rollout) -> frozenset[str]:
@@ -230,6 +237,8 @@ def _follow(member: Member, state: str, now_ms: int) -> Member:
         return _at(member, "failed", now_ms)
     if state in BEGUN:
         return _at(member, "begun", now_ms)
+    if state in NOT_BEGUN and member.stand == "begun":  # its installation was cut short: the slot that runs was not touched
+        return _at(member, "offered", now_ms)
     return member
 
 
@@ -326,7 +335,7 @@ def _decision(before: Rollout, after: Rollout, around: Around, now_ms: int) -> D
         was = before.members[node].stand
         if member.stand == "offered" and was == "open":
             offers.append(node)
-        if member.stand in ("failed", "unreached") and was in UNDER_WAY:
+        if member.stand in ("failed", "unreached", "withdrawn") and was in UNDER_WAY:
             withdrawals.append(node)
     return Decision(rollout=after, offers=tuple(offers), withdrawals=tuple(withdrawals), wake_ms=_wake_ms(after, around, now_ms))
 

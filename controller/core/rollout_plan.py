@@ -76,8 +76,13 @@ def is_updating(state: NodeState | None, rollout: Rollout, now_ms: int) -> bool:
     return now_ms - (state.last_heard_ms or 0) < rollout.bounds.silent_s * 1000
 
 
+def is_version(said: str, release: Release) -> bool:
+    """Whether a hello's `version`, as `2026.11.2+7`, names the build of a release."""
+    return said == f"{release.body.version}+{release.body.build}"
+
+
 def _runs(state: NodeState, update: UpdateState | None, release: Release) -> bool:
-    return state.version == release.body.version and not (update and update.state in BEGUN)
+    return is_version(state.version, release) and not (update and update.state in BEGUN)
 
 
 def why_not(state: NodeState, picture: Picture, digest: str, release: Release) -> tuple[str, str] | None:

@@ -103,8 +103,8 @@ def update(phase: str, release: str = DIGEST) -> UpdateState:
 
 
 def test_a_node_on_trial_runs_the_version_and_is_not_yet_done() -> None:
-    assert told_of(state(version="2026.11.7"), DIGEST, RELEASE).runs
-    trial = told_of(state(version="2026.11.7", update=update("trial")), DIGEST, RELEASE)
+    assert told_of(state(version="2026.11.7+7"), DIGEST, RELEASE).runs
+    trial = told_of(state(version="2026.11.7+7", update=update("trial")), DIGEST, RELEASE)
     assert (trial.runs, trial.state, trial.bytes_done) == (False, "trial", 10)
 
 
@@ -118,7 +118,9 @@ def test_what_it_says_of_another_release_is_nothing_to_this_one() -> None:
     ("more", "code"),
     [
         ({}, None),
-        ({"version": "2026.11.7"}, "runs-it"),
+        ({"version": "2026.11.7+7"}, "runs-it"),
+        ({"version": "2026.11.7+6"}, None),
+        ({"version": "2026.11.7"}, None),
         ({"model": "loa-board"}, "model"),
         ({"update": update("rolled-back")}, "failed-it"),
         ({"update": update("refused")}, "failed-it"),

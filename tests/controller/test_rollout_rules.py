@@ -223,6 +223,18 @@ def test_abort_takes_back_what_did_not_begin_and_who_installs_finishes() -> None
     assert (made.rollout.phase, made.rollout.ended_ms is not None) == ("aborted", True)
 
 
+def test_an_installation_cut_short_is_an_offer_again_and_an_aborted_one_takes_it_back() -> None:
+    rollout = begin(RELEASE, (("N0",), ("N1",)), Bounds(), T0)
+    offered = decide(rollout, tell(rollout), T0 + 1).rollout
+    begun = decide(offered, tell(offered, N0="installing"), T0 + 2).rollout
+    assert decide(begun, tell(begun, N0="waiting"), T0 + 3).rollout.members["N0"].stand == "offered"
+    ending = abort(begun, "by an", T0 + 3)
+    assert (ending.withdrawals, ending.rollout.ended_ms) == ((), None)
+    over = decide(ending.rollout, tell(begun, N0="waiting"), T0 + 4)
+    assert over.withdrawals == ("N0",)
+    assert (over.rollout.phase, over.rollout.ended_ms) == ("aborted", T0 + 4)
+
+
 def test_a_node_busy_for_another_rollout_bars_its_neighbours_here() -> None:
     rollout = begin(RELEASE, (("N0",),), Bounds(), T0)
     around = structs.replace(tell(rollout), neighbours=both_ways({"N0": ["X"]}), busy=frozenset({"X"}))

@@ -119,7 +119,7 @@ async def test_twelve_nodes_one_bad_it_advances_pauses_resumes_and_ends(own_hq: 
             assert peer.update_diary[:6] == ["fetching", "fetching", "installing", "installed", "trial", peer.update_ends]
             assert [kind for _, kind, _ in peer.diary].count("release") == 1
         assert [[row.node for row in ended.nodes if row.wave == number] for number in range(ended.waves)] == waves
-        assert {hq.node(peer.node).version for peer in peers if peer.node != bad} == {"2026.11.7"}
+        assert {hq.node(peer.node).version for peer in peers if peer.node != bad} == {"2026.11.7+7"}
         said = {view.act for view in hq.get("/v1/audit", list[AuditView], limit=200)}
         assert {"rollout.start", "rollout.pause", "rollout.wave", "rollout.resume", "rollout.end"} <= said
         again = hq.refused("/v1/rollouts", wish())

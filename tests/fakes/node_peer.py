@@ -343,7 +343,7 @@ class NodePeer:
             await self._tell(digest, release, "fetching", done)
         await self._tell(digest, release, "installing")
         await self._tell(digest, release, "installed")
-        self.version = release.body.version
+        self.version = f"{release.body.version}+{release.body.build}"
         self.boot_count += 1
         await self._tell(digest, release, "trial")
         await self.hello()
