@@ -29,6 +29,7 @@ from controller.listening import ServerTls, api_server, bind_tcp, bind_unix, htt
 from controller.live import Live
 from controller.media import sweep
 from controller.parts import Parts
+from controller.rollouts import RolloutKeeper
 from controller.signer_link import SignerLink
 from controller.signing_site import create_site
 from controller.store.database import Database, migrate
@@ -119,12 +120,14 @@ async def serve(
             async with asyncio.TaskGroup() as group:
                 linking, keeping = group.create_task(link.run()), group.create_task(keeper.run())
                 signing = group.create_task(_sign_daily(parts))
+                rolling = group.create_task(RolloutKeeper(parts).run())
                 serving = [group.create_task(server.serve([listener])) for server, listener in servers]
                 await asyncio.wait(serving, return_when=asyncio.FIRST_COMPLETED)
                 end()
                 await asyncio.wait(serving)
                 keeping.cancel()
                 signing.cancel()
+                rolling.cancel()
                 while not linking.done():  # Python 3.11's wait_for, inside aiomqtt, may swallow one cancellation
                     linking.cancel()
                     await asyncio.wait([linking], timeout=1)

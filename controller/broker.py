@@ -98,6 +98,7 @@ class _Connection:
         self._parts.live.changed("status")
         self._parts.wake.set()
         self._parts.offers.set()
+        self._parts.rollouts.set()
         self._group.create_task(Outbox(self._parts, self._publisher).run())
         self._group.create_task(Offers(self._parts, self._publisher, self._lagging, self._unread).run())
         self._group.create_task(self._mend())
@@ -121,6 +122,7 @@ class _Connection:
         log.info("read back %d retained messages, mended %d", len(self._retained), mended)
         if self._uptime_s is not None:
             await readback.believe(self._parts, self._births, self._uptime_s)
+            self._parts.rollouts.set()
         now_ms, world = self._parts.now_ms(), self._parts.world
         states = await self._parts.database.read(nodes.all_states)
         self._lagging.expect((node for node, state in states.items() if lag_of(world, state, now_ms)), now_ms)

@@ -87,6 +87,8 @@ class Wanted(Struct, frozen=True, kw_only=True):
 class Parts:
     """The controller's parts, built once by `serve`. `wake` rings when the outbox has something, `offers` when offers may be due.
 
+    `rollouts` rings when a node said something that may move a rollout on; whoever changes one holds `rolling`.
+
     `fresh` are orders just committed, for the outbox to send without asking the database first.
 
     `hashing`: each check of a password takes 64 MB and a core for a moment, so two at once and the others wait
@@ -111,6 +113,8 @@ class Parts:
     fresh: list[Parcel] = field(default_factory=list)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     offers: asyncio.Event = field(default_factory=asyncio.Event)
+    rollouts: asyncio.Event = field(default_factory=asyncio.Event)
+    rolling: asyncio.Lock = field(default_factory=asyncio.Lock)
     broker: BrokerState = field(default_factory=BrokerState)
     ports: Ports = field(default_factory=Ports)
     drafts: dict[str, Pending] = field(default_factory=dict)

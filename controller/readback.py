@@ -2,7 +2,7 @@
 
 from controller.core.suspends import retained
 from controller.parts import Parts
-from controller.store import nodes, orders, outbox
+from controller.store import nodes, orders, outbox, rollouts
 from controller.store.database import Transaction
 from controller.store.outbox import Parcel
 from protocol import topics
@@ -13,6 +13,7 @@ OWN: tuple[str, ...] = (
     topics.topic("station", area="+"),
     topics.topic("placement", node="+"),
     topics.topic("network", node="+"),
+    topics.topic("release", node="+"),
     topics.topic("order", area="+", incident="+"),
     topics.topic("suspend", area="+", key="+"),
 )
@@ -36,6 +37,8 @@ async def mend(parts: Parts, found: dict[str, bytes]) -> int:
     def work(tx: Transaction) -> int:
         for order in orders.retained_stops(tx, now_ms):
             expected[order.topic] = order.raw
+        for node, raw in rollouts.on_topics(tx).items():
+            expected[topics.topic("release", node=node)] = raw
         parcels = [
             Parcel(
                 topic=topic,

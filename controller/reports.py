@@ -70,6 +70,8 @@ class Reports:
             self._parts.live.changed("node", node)
         for key in effects.incidents:
             self._parts.live.changed("incident", key)
+        if effects.nodes:
+            self._parts.rollouts.set()
         if effects.without_clock:
             self._parts.offers.set()
         return effects

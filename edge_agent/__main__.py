@@ -25,6 +25,7 @@ from edge_agent.drivers.broker import Broker, Credentials, server_context, tls_c
 from edge_agent.drivers.enrol import Door, Enrolment
 from edge_agent.drivers.fetcher import Fetcher
 from edge_agent.drivers.player import PlayerDriver
+from edge_agent.drivers.slots import NoSlots
 from edge_agent.drivers.speech import Speaker
 from edge_agent.drivers.stick import Stick
 from edge_agent.drivers.store import Store
@@ -129,6 +130,7 @@ class Agent:
         )
         self.machine = Machine(state_folder, emit)
         self.stick = Stick(state_folder, node, emit)
+        self.slots = NoSlots()
         emit(Booted(self._with_pinned_root(memory)))
         for raw in self._card(memory):
             emit(Arrived(0, topics.topic("document", node=node), raw))
@@ -210,6 +212,7 @@ class Agent:
             player=self.player,
             fetcher=self.fetcher,
             stick=self.stick,
+            slots=self.slots,
             instant=self.clock.instant,
             alive=Watchdog(),
         )
@@ -223,6 +226,7 @@ class Agent:
             group.create_task(may_fail("clock", self.clock.run, emit), name="clock")
             group.create_task(may_fail("machine", self.machine.run, emit), name="machine")
             group.create_task(may_fail("stick", self.stick.run, emit), name="stick")
+            group.create_task(may_fail("slots", self.slots.run, emit), name="slots")
             if self.enrolment is not None:
                 group.create_task(may_fail("enrol", self.enrolment.run, emit), name="enrol")
                 group.create_task(self._say_place(), name="place")

@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from edge_agent.events import KeptDocument, KeptOrder
+from edge_agent.events import KeptDocument, KeptOrder, KeptUpdate
 from edge_agent.player.score import Align, Clip, Input, Part, Pause, Play, Speech, Stream, Tone
 from protocol.reports import Health, Hello, PlayRecord, Receipt
 from protocol.seen import OrderMark, Slot
@@ -50,7 +50,13 @@ class PutNumber(Struct, frozen=True):
     value: int
 
 
-Write = PutDocument | DropDocument | PutOrder | PutMark | PutRecord | PutNumber
+class PutUpdate(Struct, frozen=True):
+    """Keep how far the firmware's update is."""
+
+    update: KeptUpdate
+
+
+Write = PutDocument | DropDocument | PutOrder | PutMark | PutRecord | PutNumber | PutUpdate
 
 
 # --- commands ---
@@ -130,21 +136,64 @@ class HoldFetch(Struct, frozen=True):
     hold: bool
 
 
-Command = Save | RecallRecords | Acknowledge | Subscribe | Publish | Speak | Hush | Fetch | Evict | HoldFetch
+class Install(Struct, frozen=True, kw_only=True):
+    """Bring this bundle into the slot that does not run; what runs, and what boots next, stays as it is.
+
+    `manifest` is the SHA-256 that its manifest must have; `budget_bytes` what the link may carry for it (None: no limit).
+    """
+
+    sha256: str
+    bytes: int
+    manifest: str
+    budget_bytes: int | None = None
+
+
+class Activate(Struct, frozen=True):
+    """The boot loader shall try the other slot next, a few times; then say what it will do (SlotsChecked)."""
+
+
+class Confirm(Struct, frozen=True):
+    """The slot that runs is good (SlotConfirmed follows)."""
+
+
+class Restart(Struct, frozen=True):
+    """Restart the machine."""
+
+
+Command = (
+    Save
+    | RecallRecords
+    | Acknowledge
+    | Subscribe
+    | Publish
+    | Speak
+    | Hush
+    | Fetch
+    | Evict
+    | HoldFetch
+    | Install
+    | Activate
+    | Confirm
+    | Restart
+)
 
 __all__ = [
     "Acknowledge",
+    "Activate",
     "Align",
     "Clip",
     "Command",
+    "Confirm",
     "DropDocument",
     "Evict",
     "Fetch",
     "HoldFetch",
     "Hush",
     "Input",
+    "Install",
     "KeptDocument",
     "KeptOrder",
+    "KeptUpdate",
     "Part",
     "Pause",
     "Play",
@@ -154,7 +203,9 @@ __all__ = [
     "PutNumber",
     "PutOrder",
     "PutRecord",
+    "PutUpdate",
     "RecallRecords",
+    "Restart",
     "Save",
     "Slot",
     "Speak",

@@ -10,13 +10,17 @@ import msgspec
 from edge_agent import ports
 from edge_agent.commands import (
     Acknowledge,
+    Activate,
     Command,
+    Confirm,
     Evict,
     Fetch,
     HoldFetch,
     Hush,
+    Install,
     Publish,
     RecallRecords,
+    Restart,
     Save,
     Speak,
     Subscribe,
@@ -43,6 +47,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     player: ports.Player
     fetcher: ports.Fetcher
     stick: ports.Stick
+    slots: ports.Slots
     instant: Callable[[], Instant]
     alive: Callable[[], None]
 
@@ -86,7 +91,7 @@ class Desk:
         except TimeoutError:
             return Woke()
 
-    def _carry_out(self, parts: Parts, command: Command) -> None:  # noqa: C901  one arm a command
+    def _carry_out(self, parts: Parts, command: Command) -> None:  # noqa: C901, PLR0912  one arm a command
         match command:
             case Speak(play):
                 parts.player.start(play)
@@ -108,6 +113,15 @@ class Desk:
                 parts.fetcher.evict(files)
             case HoldFetch(hold):
                 parts.fetcher.hold(held=hold)
+                parts.slots.hold(held=hold)
+            case Install():
+                parts.slots.install(command)
+            case Activate():
+                parts.slots.activate()
+            case Confirm():
+                parts.slots.confirm()
+            case Restart():
+                parts.slots.restart()
             case _:
                 assert_never(command)
 

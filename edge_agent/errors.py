@@ -21,5 +21,9 @@ class SpeechUnavailable(DriverError):
     """A text cannot be spoken here; the sentence names the language or the fault."""
 
 
+class SlotsUnavailable(DriverError):
+    """RAUC, which keeps the two copies of the firmware, cannot be asked; the sentence says what it answered."""
+
+
 class TimeSourceFailed(DriverError):
     """The system's time source cannot be asked; the sentence says what to look at."""

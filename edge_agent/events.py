@@ -5,7 +5,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from protocol.reports import PlayRecord
+from protocol.reports import PlayRecord, UpdatePhase
 from protocol.seen import OrderMark
 from protocol.units import ClockState
 
@@ -47,6 +47,27 @@ class KeptOrder(Struct, frozen=True):
     state: Literal["accepted", "sounding", "ended", "stopped"]
 
 
+class KeptUpdate(Struct, frozen=True, kw_only=True):
+    """How far the release of this digest is, as it lies on disk before each step.
+
+    `from_slot` is what ran when it was begun; `clock` and `linked` how time and broker stood before the restart: the new build
+    must do no worse. `ready`: the loader was seen to have the new slot first; `passed`: its health was good. `starts` counts the
+    starts of the new slot, `tries` how often the loader was told of it.
+    """
+
+    release: str
+    build: int
+    state: UpdatePhase
+    reason: str = ""
+    from_slot: str = ""
+    clock: ClockState = "unknown"
+    linked: bool = False
+    tries: int = 0
+    ready: bool = False
+    starts: int = 0
+    passed: bool = False
+
+
 class Memory(Struct, frozen=True, kw_only=True):
     """Everything that a power cut left. `first_boot`: the controller never answered yet since this memory began."""
 
@@ -72,6 +93,7 @@ class Memory(Struct, frozen=True, kw_only=True):
     """What content has cost the link in that month (202701)."""
     suspends_ran_ms: Mapping[str, int] = {}
     """How long each suspension had run when that was last noted, by its digest."""
+    update: KeptUpdate | None = None
 
 
 class Booted(Struct, frozen=True):
@@ -209,11 +231,49 @@ class ClockChecked(Struct, frozen=True):
 
 
 class MachineChecked(Struct, frozen=True):
-    """Figures of the machine."""
+    """Figures of the machine. `power_low`: the supply sags under load (None: this machine cannot tell)."""
 
     disk_free_bytes: int
     temperature_cc: int | None
     uptime_s: int
+    power_low: bool | None = None
+
+
+# --- firmware ---
+
+
+class SlotsChecked(Struct, frozen=True, kw_only=True):
+    """What runs here, in which slot, and which one the boot loader takes next; `busy`: an installation is under way."""
+
+    compatible: str
+    version: str
+    build: int
+    booted: str
+    next: str
+    busy: bool = False
+
+
+class InstallProgressed(Struct, frozen=True):
+    """So much of the bundle was dealt with, of which so much is new on the link's account."""
+
+    bytes_done: int
+
+
+class InstallEnded(Struct, frozen=True):
+    """The other slot holds the bundle whole, or (`reason`) not; `lasting`: the same bundle would never do better."""
+
+    reason: str = ""
+    lasting: bool = False
+
+
+class SlotConfirmed(Struct, frozen=True):
+    """The slot that runs was marked good: the boot loader counts its starts no more."""
+
+
+class SlotsFailed(Struct, frozen=True):
+    """What was asked of the slots could not be done; it may be asked again."""
+
+    reason: str
 
 
 class DriverFailed(Struct, frozen=True):
@@ -248,6 +308,11 @@ Event = (
     | MediaEvicted
     | ClockChecked
     | MachineChecked
+    | SlotsChecked
+    | InstallProgressed
+    | InstallEnded
+    | SlotConfirmed
+    | SlotsFailed
     | DriverFailed
     | Woke
 )

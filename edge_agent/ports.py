@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Protocol
 
-from edge_agent.commands import Play, Save, Want
+from edge_agent.commands import Install, Play, Save, Want
 from edge_agent.events import Instant
 
 
@@ -90,6 +90,25 @@ class Fetcher(Protocol):
 
     def evict(self, files: tuple[str, ...]) -> None:
         """Take these off the card; MediaEvicted or MediaFailed follow."""
+
+    def hold(self, *, held: bool) -> None:
+        """Leave the link to an order, or go on."""
+
+
+class Slots(Protocol):
+    """The two copies of the firmware, and the boot loader that chooses between them."""
+
+    def install(self, command: Install) -> None:
+        """Bring a bundle into the slot that does not run; InstallProgressed and InstallEnded follow."""
+
+    def activate(self) -> None:
+        """Let the boot loader try that slot next; SlotsChecked follows, or SlotsFailed."""
+
+    def confirm(self) -> None:
+        """The slot that runs is good; SlotConfirmed follows, or SlotsFailed."""
+
+    def restart(self) -> None:
+        """Restart the machine; SlotsFailed follows when that is refused."""
 
     def hold(self, *, held: bool) -> None:
         """Leave the link to an order, or go on."""

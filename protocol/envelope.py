@@ -16,6 +16,7 @@ from protocol.errors import BadSignature, Malformed, NotRead, ProtocolError, Too
 from protocol.messages import CAP_BYTES, KIND_OF_TYPE, TYPES, Sealed, payload_type
 from protocol.orders import ExerciseStart, ExerciseStop, Lift, Start, Stop
 from protocol.passing import Suspend, TimeToken
+from protocol.release import Release
 from protocol.reports import FetchStatement, Hello, Receipt
 from protocol.seen import Seen
 from protocol.topics import WHOLE_AREA, Address, parse
@@ -294,6 +295,8 @@ def unseal(
     keyids = _verified(envelope, kind, trust, address, seen)
     payload: Sealed = _decode(kind, envelope.payload)
     _agree(payload, kind, address)
+    if isinstance(payload, Release) and address is not None and me.node not in (None, address.node):
+        raise WrongType(f"a release for {address.node} came to {me.node}")
     if isinstance(payload, Root):
         keyids = tuple(dict.fromkeys(keyids + _verified_by(envelope, envelope.pae(), _own_keys(payload))))
     digest = digest_of(kind, envelope.payload)

@@ -6,9 +6,10 @@ from protocol.bulletins import Programme
 from protocol.documents import AnyDocument, Grant, Network, Placement, Root, Station
 from protocol.orders import AnyOrder, Exercise, Order
 from protocol.passing import Suspend, TimeToken
+from protocol.release import Release
 from protocol.reports import FetchStatement, Hello, Receipt
 
-Sealed = AnyDocument | AnyOrder | Suspend | TimeToken | Hello | Receipt | FetchStatement
+Sealed = AnyDocument | Release | AnyOrder | Suspend | TimeToken | Hello | Receipt | FetchStatement
 
 TYPES: Final[dict[str, Any]] = {
     "root": Root,
@@ -17,6 +18,7 @@ TYPES: Final[dict[str, Any]] = {
     "network": Network,
     "station": Station,
     "programme": Programme,
+    "release": Release,
     "order": Order,
     "exercise": Exercise,
     "suspend": Suspend,

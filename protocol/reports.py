@@ -4,6 +4,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta
 
+from protocol.documents import LinkBytes
 from protocol.units import (
     U32,
     AreaId,
@@ -18,6 +19,7 @@ from protocol.units import (
     Sha256,
     ShortId,
     Strict,
+    Subject,
 )
 
 
@@ -25,7 +27,7 @@ class Held(Strict, frozen=True, kw_only=True):
     """A document that a node holds in force (`pending`: its content is not whole yet, so an older one plays)."""
 
     kind: ShortId
-    subject: AreaId
+    subject: Subject
     authority: ShortId
     seq: Ms
     digest: Sha256
@@ -143,6 +145,23 @@ class Alive(Strict, frozen=True, kw_only=True):
     online: bool
 
 
+UpdatePhase = Literal["waiting", "fetching", "installing", "installed", "trial", "good", "rolled-back", "refused"]
+
+
+class UpdateState(Strict, frozen=True, kw_only=True):
+    """How far the release of this digest is on this node.
+
+    `waiting`: not now, `reason` says why; `installed`: a restart is due; `trial`: the new build runs and is not yet held good.
+    """
+
+    release: Sha256
+    build: U32
+    state: UpdatePhase
+    bytes_done: LinkBytes = 0
+    bytes_of: LinkBytes = 0
+    reason: Annotated[str, Meta(max_length=300)] = ""
+
+
 class Health(Strict, frozen=True, kw_only=True):
     """How the node is (not sealed, never acted upon): sent on change only."""
 
@@ -156,6 +175,7 @@ class Health(Strict, frozen=True, kw_only=True):
     troubles: tuple[ShortId, ...] = ()
     refused: dict[str, int] = {}  # noqa: RUF012  msgspec copies a mutable default for each instance
     restarts: dict[str, int] = {}  # noqa: RUF012  as above
+    update: UpdateState | None = None
 
 
 class RecordMark(Strict, frozen=True, kw_only=True):

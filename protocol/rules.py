@@ -23,6 +23,8 @@ from protocol.messages import Sealed
 from protocol.orders import AnyOrder, AnyStart, ExerciseStart, ExerciseStop, Lift, Start, Stop
 from protocol.passing import Suspend, TimeToken
 from protocol.reader import Clock, Me
+from protocol.release import Release
+from protocol.release_rules import check_floor, signers_of
 from protocol.reports import FetchStatement, Hello, Receipt
 from protocol.seen import Mark, OrderMark, Seen, Slot, op_of
 from protocol.shape import check_shape
@@ -59,9 +61,9 @@ def report_candidates(trust: Trust, address: Address | None) -> Mapping[str, Ver
 
 
 def slot_of(document: Document) -> Slot:
-    """The place where only one document is in force. A node's placement or network, or a grant, has one place, whoever signed."""
+    """The place where only one document is in force. Placement, network, grant and release have one, whoever signed."""
     kind: str = document.kind  # type: ignore[attr-defined]  # every concrete document names its kind
-    one_place = isinstance(document, Root | Grant | Placement | Network)
+    one_place = isinstance(document, Root | Grant | Placement | Network | Release)
     return Slot(kind, document.subject, "-" if one_place else document.authority)
 
 
@@ -122,6 +124,8 @@ def authorise(
 
     Raises NotMine, NotEmpowered, TooFewPersons or Expired (the grant has ended).
     """
+    if isinstance(payload, Release):
+        return signers_of(payload, keyids, trust, me, held=held)
     chain = payload.body.chain if isinstance(payload, Placement) else trust.chain
     if isinstance(payload, Placement):
         _judge_move(payload, trust, me)
@@ -321,6 +325,8 @@ def _judge_document(document: Document, digest: str, seen: Seen, now: Clock) -> 
     if isinstance(document, Root):
         return True
     held = seen.document(slot_of(document))
+    if isinstance(document, Release):
+        check_floor(document, held)
     if held is None or (document.seq, digest) > (held.seq, held.digest):
         return True
     if held.digest == digest or (now.usable and held.seq > now.wall_ms + FUTURE_SLACK_MS):
@@ -331,7 +337,8 @@ def _judge_document(document: Document, digest: str, seen: Seen, now: Clock) -> 
 def _judge_validity(document: Document, now: Clock) -> None:
     if document.valid_until_ms <= document.valid_from_ms:
         raise Malformed("it ends before it begins")
-    if isinstance(document, Programme | Station | Network | Placement) and now.usable and now.wall_ms >= document.valid_until_ms:
+    ends = isinstance(document, Programme | Station | Network | Placement | Release)
+    if ends and now.usable and now.wall_ms >= document.valid_until_ms:
         raise Expired(f"it was valid until {document.valid_until_ms}")
 
 
@@ -380,7 +387,7 @@ def judge(
 
 def document_mark(document: Document, digest: str) -> Mark:
     """What is remembered of a document."""
-    return Mark(document.seq, digest)
+    return Mark(document.seq, digest, document.body.floor if isinstance(document, Release) else 0)
 
 
 __all__ = ["Clock", "Me"]

@@ -19,10 +19,11 @@ class Slot(Struct, frozen=True):
 
 
 class Mark(Struct, frozen=True):
-    """A document that is held: the highest (seq, digest) of its slot."""
+    """A document that is held: the highest (seq, digest) of its slot; of a release also the build that is its floor."""
 
     seq: int
     digest: str
+    floor: int = 0
 
 
 class OrderMark(Struct, frozen=True, kw_only=True):

@@ -10,6 +10,8 @@ from protocol.errors import Malformed
 from protocol.node_id import is_valid
 from protocol.recurrence import check as check_rules
 from protocol.recurrence import zone
+from protocol.release import Release
+from protocol.release_rules import check_release
 from protocol.trust import check_keys, public_key
 from protocol.units import Document
 
@@ -42,6 +44,8 @@ def check_shape(document: Document) -> None:  # noqa: C901  one arm a kind
             zone(document.body.tz)
         case Programme():
             _check_items(document)
+        case Release():
+            check_release(document)
         case _:
             pass
 

@@ -54,6 +54,7 @@ ROWS: Final = (
         name="placement", pattern="node/<node>/placement", kinds=("placement",), retained="yes", expiry=None, writer="controller"
     ),
     Row(name="network", pattern="node/<node>/network", kinds=("network",), retained="yes", expiry=None, writer="controller"),
+    Row(name="release", pattern="node/<node>/release", kinds=("release",), retained="yes", expiry=None, writer="controller"),
     Row(
         name="offer",
         pattern="node/<node>/order/<incident>",
@@ -66,7 +67,7 @@ ROWS: Final = (
     Row(
         name="document",
         pattern="node/<node>/document",
-        kinds=("root", "grant", "placement", "network", "station", "programme", "suspend"),
+        kinds=("root", "grant", "placement", "network", "station", "programme", "suspend", "release"),
         retained="no",
         expiry=None,
         writer="controller",
@@ -119,6 +120,7 @@ def node_filters(node: str) -> tuple[str, ...]:
         topic("root"),
         topic("placement", node=node),
         topic("network", node=node),
+        topic("release", node=node),
         topic("offer", node=node, incident="+"),
         topic("document", node=node),
         topic("time", node=node),

@@ -15,6 +15,8 @@ Ms = Annotated[int, Meta(ge=0, le=MAX_MS)]
 Seconds = Annotated[int, Meta(ge=0, le=10_000_000)]
 Cdb = Annotated[int, Meta(ge=-12_000, le=4_000)]
 U32 = Annotated[int, Meta(ge=0, lt=2**32)]
+Subject = Annotated[str, Meta(pattern=r"^[0-9A-Za-z]+([._-][0-9A-Za-z]+)*\Z", max_length=48)]
+"""An area, or the kind of machine that a release is for."""
 AreaId = Annotated[str, Meta(pattern=r"^[0-9A-Za-z]+(\.[0-9A-Za-z]+)*\Z", max_length=48)]
 NodeId = Annotated[str, Meta(pattern=r"^[0-9A-HJKMNP-TV-Z]{10}\Z")]
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]

@@ -13,6 +13,7 @@ from provisioning.checking import judge, load_trust
 from provisioning.documents_cli import grant, placement, root
 from provisioning.files import refuse_existing
 from provisioning.node_cli import node
+from provisioning.release_cli import release
 from provisioning.showing import lines_of
 from provisioning.terminal import print_json, print_lines, run, say, warn
 
@@ -29,6 +30,7 @@ app.add_typer(keys, name="keys")
 app.add_typer(root, name="root")
 app.add_typer(grant, name="grant")
 app.add_typer(placement, name="placement")
+app.add_typer(release, name="release")
 assert next_cli  # noqa: S101  it adds `next` to root and grant
 app.add_typer(node, name="node")
 

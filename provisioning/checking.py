@@ -7,6 +7,7 @@ from msgspec import Struct
 from protocol.documents import ChainLink, Grant, Placement
 from protocol.envelope import Opened, unseal
 from protocol.errors import ProtocolError
+from protocol.release import Release
 from protocol.reports import FetchStatement, Hello, Receipt
 from protocol.rules import Clock, Me
 from protocol.seen import Seen
@@ -81,6 +82,11 @@ def _own(paper: Paper, trust: Trust) -> tuple[Signer, ...]:
     return trust.signers("root", paper.keyids)
 
 
+def _releases(trust: Trust, keyid: str) -> bool:
+    role = trust.root.body.release if trust.root is not None else None
+    return role is not None and any(signer.person in role.persons for signer in trust.signers("root", [keyid]))
+
+
 def would_count(paper: Paper, keyid: str, trust: Trust | None) -> bool:
     """Whether a key's signature under a paper could count for anything, as far as the named root and grants tell."""
     payload = paper.payload
@@ -90,4 +96,6 @@ def would_count(paper: Paper, keyid: str, trust: Trust | None) -> bool:
         return any(view.signers("root", [keyid]) for view in views)
     if isinstance(payload, Hello | Receipt | FetchStatement):
         return False
+    if isinstance(payload, Release):
+        return any(_releases(view, keyid) for view in views)
     return any(view.signers(payload.authority, [keyid]) for view in views)

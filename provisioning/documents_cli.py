@@ -115,7 +115,7 @@ def _refuse_idle_keys(paper: papers.Paper, hands: tuple[Hand, ...], trust: Trust
             )
 
 
-def _sign(
+def sign_paper(
     file: Path, kind: str, *, key: list[str], secret: Path | None, trust: Trust | None, how: tuple[bool, bool, bool]
 ) -> None:
     """Show, ask, sign in place, and say what is still missing. `how` is (yes, dry_run, as_json)."""
@@ -201,7 +201,7 @@ def root_sign(
 ) -> None:
     """Sign a root, in its file, after reading it. Several persons do so one after the other."""
     trust = load_trust(old, None, []) if old else None
-    _sign(file, "root", key=key, secret=passphrase_file, trust=trust, how=(yes, dry_run, as_json))
+    sign_paper(file, "root", key=key, secret=passphrase_file, trust=trust, how=(yes, dry_run, as_json))
 
 
 @grant.command(
@@ -236,7 +236,7 @@ def grant_sign(
 ) -> None:
     """Sign a grant, in its file, after reading it. Several persons do so one after the other."""
     trust = load_trust(root_file, None, under or [])
-    _sign(file, "grant", key=key, secret=passphrase_file, trust=trust, how=(yes, dry_run, as_json))
+    sign_paper(file, "grant", key=key, secret=passphrase_file, trust=trust, how=(yes, dry_run, as_json))
 
 
 @placement.command(
@@ -287,10 +287,11 @@ def placement_sign(
 ) -> None:
     """Sign a placement, in its file, after reading it."""
     trust = load_trust(root_file, None, under or [])
-    _sign(file, "placement", key=key, secret=passphrase_file, trust=trust, how=(yes, dry_run, as_json))
+    sign_paper(file, "placement", key=key, secret=passphrase_file, trust=trust, how=(yes, dry_run, as_json))
 
 
-def _show(file: Path, kind: str, *, as_json: bool) -> None:
+def show_paper(file: Path, kind: str, *, as_json: bool) -> None:
+    """Show a paper of this kind; nothing of it is verified."""
     paper = papers.read_paper(file)
     _check_kind(paper, kind)
     if as_json:
@@ -303,10 +304,10 @@ def _show(file: Path, kind: str, *, as_json: bool) -> None:
 @root.command("show", epilog="loa-provision root show root.json")
 def root_show(file: PaperArgument, as_json: JsonOption = False) -> None:
     """Show a root: its persons, roles and digest (the digest is what nodes pin)."""
-    _show(file, "root", as_json=as_json)
+    show_paper(file, "root", as_json=as_json)
 
 
 @grant.command("show", epilog="loa-provision grant show grant.json")
 def grant_show(file: PaperArgument, as_json: JsonOption = False) -> None:
     """Show a grant: its persons, powers and end."""
-    _show(file, "grant", as_json=as_json)
+    show_paper(file, "grant", as_json=as_json)

@@ -8,6 +8,7 @@ from protocol.bulletins import Programme
 from protocol.documents import Grant, GrantBody, Network, NetworkBody, Placement, Power, Role, Root, RootBody, Station
 from protocol.messages import Sealed
 from protocol.orders import ExerciseStart, Lift, Start, Stop
+from protocol.release import Release, ReleaseBody
 from protocol.trust import public_key
 from protocol.units import MAX_MS, Document
 from provisioning.papers import Paper
@@ -83,6 +84,8 @@ def _body(payload: Sealed) -> list[Line]:  # noqa: PLR0911  one return a kind
             return [("chain", chain), ("station", place.station), ("report key", f"{place.report_key[:SHORT]}…")]
         case Network():
             return budget_lines(payload.body)
+        case Release():
+            return [("machine (loại máy)", payload.subject), *_release(payload.body)]
         case Station():
             hours = [(",".join(span.days), f"{_clock(span.from_min)}-{_clock(span.to_min)}") for span in payload.body.hours]
             return [("zone", payload.body.tz), *hours]
@@ -93,6 +96,15 @@ def _body(payload: Sealed) -> list[Line]:  # noqa: PLR0911  one return a kind
         case _:
             ends = "LIFT" if isinstance(payload, Lift) else "STOP" if isinstance(payload, Stop) else "report or exercise stop"
             return [("says", f"{ends}: {getattr(payload, 'reason', '') or '-'}")]
+
+
+def _release(body: ReleaseBody) -> list[Line]:
+    return [
+        ("version (phiên bản)", f"{body.version}, build {body.build}"),
+        ("floor (mức sàn)", f"no build below {body.floor} may be installed after it, ever"),
+        ("bundle (gói)", f"{body.bundle.bytes / 1e6:,.1f} MB, SHA-256 {body.bundle.sha256}"),
+        ("manifest", f"SHA-256 {body.manifest}"),
+    ]
 
 
 def budget_lines(body: NetworkBody) -> list[Line]:

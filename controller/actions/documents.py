@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec import Struct, structs
 
-from controller.actions import orders
+from controller.actions import orders, releases
 from controller.actions.asking import ask, ask_somewhere, concerns
 from controller.actions.views import DocumentContext, DocumentView
 from controller.core import peek
@@ -32,8 +32,8 @@ log = logging.getLogger("loa.documents")
 ONE_PLACE: Final = frozenset({"root", "grant", "placement", "network"})
 """Kinds of which one is in force for a subject, whoever signed it."""
 
-UNASSESSED: Final = frozenset({"root", "suspend"})
-"""A root goes by its version alone; a suspension is asked for its signers whenever it is asked at all."""
+UNASSESSED: Final = frozenset({"root", "suspend", "release"})
+"""A root goes by its version alone; a suspension and a release are asked for their signers whenever they are used."""
 
 
 class _Taken(Struct, frozen=True):
@@ -52,6 +52,9 @@ async def submit(parts: Parts, who: Actor, raw: bytes) -> DocumentView:
     try:
         claim = peek.peek(raw)
         ask(parts, who, "document.submit", claim.subject or claim.area)
+        if claim.kind == "release":
+            work = partial(releases.take, world=world, clock=clock, who=who, raw=raw, claim=claim)
+            return await one(parts, who, await parts.database.run(work))
         taken = await parts.database.run(partial(_take, world=world, clock=clock, who=who, raw=raw, claim=claim))
     except ProtocolError as error:
         await orders.refuse(parts, error, "posted", claim.digest if claim else "")
@@ -260,7 +263,7 @@ async def one(parts: Parts, who: Actor, digest: str) -> DocumentView:
 async def raw(parts: Parts, who: Actor, digest: str) -> bytes:
     """The sealed bytes of a stored document. Raises Refused for one that nobody knows."""
     found = await parts.database.read(lambda tx: documents.by_digest(tx, digest))
-    if found is None or not _own(parts, who, found.slot.subject):
+    if found is None or not _own(parts, who, found.slot.subject, found.slot.kind):
         raise Refused(f"no document {digest[:16]}… is known here", code="unknown-document", status=404)
     return found.raw
 
@@ -290,12 +293,12 @@ async def context(parts: Parts, who: Actor, kind: str, subject: str, authority: 
     )
 
 
-def _own(parts: Parts, who: Actor, subject: str) -> bool:
-    """Whether a document is one's business: of one's own areas, or of those above them; the root is everybody's."""
-    return subject == "root" or concerns(parts, who, (subject,))
+def _own(parts: Parts, who: Actor, subject: str, kind: str) -> bool:
+    """Whether a document is one's business: of one's own areas, or of those above them; root and releases are everybody's."""
+    return subject == "root" or kind == "release" or concerns(parts, who, (subject,))
 
 
 async def list_all(parts: Parts, who: Actor, *, in_force: bool = True) -> list[DocumentView]:
     """Documents by kind and subject, those of one's own areas and of what lies above."""
     found = await parts.database.read(lambda tx: documents.list_views(tx, in_force=in_force))
-    return [view for view in found if _own(parts, who, view.subject)]
+    return [view for view in found if _own(parts, who, view.subject, view.kind)]

@@ -12,11 +12,12 @@ from controller.errors import Refused
 from controller.media import Prepared, path_of, prepare
 from controller.media_refused import MediaFailed, MediaRefused
 from controller.parts import Actor, Parts
-from controller.store import media, notes, orders
+from controller.store import media, notes, orders, rollouts
 from controller.store.database import Transaction
 from protocol.envelope import unseal
 from protocol.errors import ProtocolError
 from protocol.orders import ExerciseStart, Start
+from protocol.release import Release
 from protocol.reports import FetchStatement
 from protocol.rules import Me
 from protocol.seen import Seen
@@ -92,7 +93,7 @@ async def may_fetch(parts: Parts, statement: bytes, sha256: str) -> Path:
     def read(tx: Transaction) -> tuple[bool, bool]:
         fresh = media.use_nonce(tx, fetch.node, fetch.nonce, clock.wall_ms, NONCES_KEPT_MS)
         named = sha256 in world.media_of(fetch.node, clock.wall_ms)
-        return fresh, named or sha256 in _clips_for(tx, fetch.node, clock.wall_ms)
+        return fresh, named or sha256 in _clips_for(tx, fetch.node, clock.wall_ms) or sha256 in _bundles_for(tx, fetch.node)
 
     fresh, named = await parts.database.run(read)
     if not fresh:
@@ -111,3 +112,9 @@ def _clips_for(tx: Transaction, node: str, now_ms: int) -> set[str]:
         if isinstance(start, Start | ExerciseStart):
             found |= {clip.sha256 for clip in start.clips}
     return found
+
+
+def _bundles_for(tx: Transaction, node: str) -> set[str]:
+    """The firmware that a rollout gave to a node; what another node is offered is nothing to this one."""
+    releases = [stored(raw) for raw in rollouts.offered_to(tx, node)]
+    return {release.body.bundle.sha256 for release in releases if isinstance(release, Release)}

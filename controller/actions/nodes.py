@@ -1,5 +1,6 @@
 """Nodes: enrolled, retired, and how each of them is."""
 
+import msgspec
 from msgspec import structs
 
 from controller.actions.asking import allowed, ask
@@ -13,6 +14,7 @@ from controller.store import world as stored_world
 from controller.store.database import Transaction
 from protocol import node_id
 from protocol.errors import Malformed
+from protocol.release import Compatible
 from protocol.trust import public_key
 
 SOUNDING_SINCE_MS = 7 * 3_600_000
@@ -72,6 +74,25 @@ async def enrol(parts: Parts, who: Actor, node: str, name: str, settlement: str,
 
     world.take_node(await parts.database.run(store))
     parts.live.changed("node", node)
+    return await one(parts, who, node)
+
+
+async def set_model(parts: Parts, who: Actor, node: str, model: str) -> NodeView:
+    """What kind of machine a node is: only releases for that kind are for it. Raises Refused."""
+    ask(parts, who, "node.enrol", node)
+    if node not in parts.world.nodes:
+        raise Refused(f"node {node} is not enrolled here: see `loa node list`", code="unknown-node", status=404)
+    try:
+        wanted = msgspec.convert(model, Compatible)
+    except msgspec.ValidationError as error:
+        raise Refused(f"{model!r} is no kind of machine: small letters and digits, as `loa-node`", code="model") from error
+    now_ms = parts.now_ms()
+
+    def store(tx: Transaction) -> None:
+        nodes.set_model(tx, node, wanted)
+        notes.note(tx, at_ms=now_ms, actor=who.name, via=who.via, act="node.model", what=node, detail=wanted)
+
+    await parts.database.run(store)
     return await one(parts, who, node)
 
 

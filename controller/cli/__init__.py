@@ -19,6 +19,7 @@ from controller.cli import (
     programmes,
     records,
     report,
+    rollouts,
     running,
     stations,
     suspending,
@@ -57,6 +58,7 @@ app.add_typer(persons.app, name="people", hidden=True)  # its former name
 app.add_typer(timekeeping.app, name="timekeeper")
 app.command("plays", epilog="loa plays --node 4QX0Y7K2M8 --hours 48")(records.plays)
 app.add_typer(report.app, name="report")
+app.add_typer(rollouts.app, name="rollout")
 app.command("refusals", epilog="loa refusals")(records.refusals)
 app.add_typer(auditing.app, name="audit")
 

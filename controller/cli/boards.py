@@ -109,6 +109,19 @@ def retire(
     say(f"Node {identity} is retired.")
 
 
+@app.command("model", epilog="loa node model 4QX0Y7K2M8 loa-node")
+def model(
+    node: Annotated[str, typer.Argument(help="Mã cụm loa / The node's id.")],
+    kind: Annotated[str, typer.Argument(help="Loại máy, như trong bản phát hành / The kind of machine, as releases name it.")],
+    *,
+    state: StateOption = DEFAULT_STATE,
+) -> None:
+    """Loại máy của một cụm loa: chỉ nhận phần mềm cho loại đó / Which kind of machine a node is: only its releases reach it."""
+    with about_node(state, node, "", yes=True) as (link, identity):
+        link.post(f"/v1/nodes/{identity}/model", {"model": kind}, NodeView)
+    say(f"Node {identity} is a {kind}.")
+
+
 @app.command("settled", epilog="loa node settled 4QX0Y7K2M8")
 def settled(
     node: Annotated[str, typer.Argument(help="The node's id.")],

@@ -15,7 +15,7 @@ from provisioning.files import write_whole
 from provisioning.papers import Paper, open_root, read_paper
 from provisioning.terminal import ask, print_json, say
 
-ORDER: Final = ("root", "grant", "placement", "network", "station", "programme")
+ORDER: Final = ("root", "grant", "placement", "network", "station", "programme", "release")
 KEPT: Final = frozenset({"root", "grant"})
 app = typer.Typer(no_args_is_help=True, help="Roots, grants and placements (gốc tin cậy, phân quyền, vị trí).")
 

@@ -28,6 +28,7 @@ Act = Literal[
     "people.manage",
     "people.see",
     "audit.see",
+    "rollout.manage",
 ]
 _ANY: Final = frozenset(ROLES)
 ACTS: Final[dict[Act, frozenset[Role]]] = {
@@ -48,6 +49,7 @@ ACTS: Final[dict[Act, frozenset[Role]]] = {
     "people.manage": frozenset({"operator"}),
     "people.see": frozenset({"operator", "auditor"}),
     "audit.see": frozenset({"auditor"}),
+    "rollout.manage": frozenset({"operator"}),
 }
 GUARDED: Final[frozenset[Role]] = frozenset({"emergency", "operator"})
 """Duties that a password alone does not open: they ask for a second factor."""

@@ -7,6 +7,7 @@ from msgspec import Struct
 from controller.actions.views import NodeView, Presence, Reason
 from controller.core.world import NodeKnown, World
 from protocol.reader import Clock
+from protocol.reports import UpdateState
 
 OFFSET_NOTICE_MS: Final = 2_000
 """A clock that is further off than this shows; below it may be the way of the message."""
@@ -37,6 +38,8 @@ class NodeState(Struct, frozen=True, kw_only=True):
     doubt: str = ""
     doubt_why: str = ""
     doubt_ms: int | None = None
+    model: str = ""
+    update: UpdateState | None = None
 
 
 _SAID: Final[dict[str, tuple[int, str, str]]] = {

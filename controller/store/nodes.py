@@ -1,5 +1,6 @@
 """How nodes are, as they last said: presence, clock, what they hold; and their play records, counted once."""
 
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 import msgspec
@@ -10,8 +11,10 @@ from controller.core.fleet import NodeState
 from controller.store import identity
 from controller.store.database import Transaction
 from controller.store.schema import nodes, plays
-from protocol.reports import Alive, Health, Hello, PlayRecord, Receipt
+from protocol.reports import Alive, Health, Hello, PlayRecord, Receipt, UpdateState
 
+AT_ONCE: Final = 500
+"""Names in one question: databases bound them."""
 _LIST: Final = msgspec.json.Decoder(tuple[str, ...])
 
 
@@ -39,6 +42,8 @@ def _state(row: Any) -> NodeState:
         doubt=row.doubt,
         doubt_why=row.doubt_why,
         doubt_ms=row.doubt_ms,
+        model=row.model,
+        update=msgspec.json.decode(row.updating, type=UpdateState) if row.updating else None,
     )
 
 
@@ -53,10 +58,29 @@ def all_states(tx: Transaction) -> dict[str, NodeState]:
     return {row.id: _state(row) for row in tx.execute(select(nodes).where(nodes.c.retired_ms.is_(None)))}
 
 
+def _batches(ids: Iterable[str]) -> Iterator[list[str]]:
+    everyone = list(ids)
+    return (everyone[first : first + AT_ONCE] for first in range(0, len(everyone), AT_ONCE))
+
+
+def states_of(tx: Transaction, ids: Iterable[str]) -> dict[str, NodeState]:
+    """Those of these nodes that are not retired."""
+    found: dict[str, NodeState] = {}
+    for some in _batches(ids):
+        rows = tx.execute(select(nodes).where(nodes.c.id.in_(some), nodes.c.retired_ms.is_(None)))
+        found |= {row.id: _state(row) for row in rows}
+    return found
+
+
 def presence(tx: Transaction) -> dict[str, int]:
     """How many nodes are online, lost, unknown or were never there."""
     query = select(nodes.c.online, func.count().label("number")).where(nodes.c.retired_ms.is_(None)).group_by(nodes.c.online)
     return {row.online: row.number for row in tx.execute(query)}
+
+
+def set_model(tx: Transaction, node: str, model: str) -> None:
+    """What kind of machine it is (RAUC's `compatible`): releases for others are not for it."""
+    tx.execute(update(nodes).where(nodes.c.id == node).values(model=model))
 
 
 def nonces_without_clock(tx: Transaction) -> dict[str, str]:
@@ -150,6 +174,7 @@ def take_health(tx: Transaction, health: Health, now_ms: int) -> bool:
         "device_at_ms": health.at_ms,
         "clock_state": health.clock_state,
         "clock_error_ms": health.clock_error_ms,
+        "updating": msgspec.json.encode(health.update).decode() if health.update is not None else "",
     }
     return bool(tx.execute(update(nodes).where(nodes.c.id == health.node).values(values)).rowcount)
 

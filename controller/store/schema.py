@@ -88,6 +88,8 @@ nodes = Table(
     _text("doubt", ""),
     _at("doubt_ms"),
     _text("doubt_why", ""),
+    _text("model", "loa-node"),
+    _text("updating", ""),
 )
 
 node_areas = Table(
@@ -363,4 +365,36 @@ certificates = Table(
     _at("revoked_ms"),
     Index(None, "node"),
     Index(None, "revoked_ms"),
+)
+
+rollouts = Table(
+    "rollouts",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("release", Text, ForeignKey("documents.digest"), nullable=False),
+    _text("area"),
+    _text("bounds"),
+    _text("phase"),
+    _number("wave", "0"),
+    _number("wave_begun_ms"),
+    _text("why", ""),
+    _text("accepted", "[]"),
+    _number("started_ms"),
+    _text("started_by"),
+    _at("ended_ms"),
+)
+
+rollout_nodes = Table(
+    "rollout_nodes",
+    metadata,
+    Column("rollout", Integer, ForeignKey("rollouts.id"), primary_key=True),
+    Column("node", Text, ForeignKey("nodes.id"), primary_key=True),
+    _number("wave"),
+    _number("place"),
+    _text("stand"),
+    _number("since_ms"),
+    *(_text(name, "") for name in ("state", "reason")),
+    *(_number(name, "0") for name in ("bytes_done", "bytes_of")),
+    Column("on_topic", Boolean, nullable=False, server_default="0"),
+    Index(None, "node"),
 )

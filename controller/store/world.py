@@ -55,7 +55,7 @@ def load(tx: Transaction) -> World:
         for row in tx.execute(select(nodes))
     ]
     rows = list(tx.execute(select(documents).where(documents.c.in_force)))
-    standing = [standing_of(row.digest, row.raw) for row in rows if row.kind != "suspend"]
+    standing = [standing_of(row.digest, row.raw) for row in rows if row.kind not in ("suspend", "release")]
     suspends = [_suspend_of(row.digest, row.raw, row.keyids) for row in rows if row.kind == "suspend"]
     return World(found_areas, found_nodes, standing, suspends)
 

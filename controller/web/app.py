@@ -7,7 +7,7 @@ from litestar.exceptions import HTTPException
 
 from controller.errors import Refused
 from controller.parts import Parts
-from controller.web import api, api_enrol, api_people, api_preview, api_reports, api_trust, media
+from controller.web import api, api_enrol, api_people, api_preview, api_reports, api_rollouts, api_trust, media
 from controller.web.answers import http_error, malformed, refused
 from controller.web.pages import routes
 
@@ -22,7 +22,15 @@ def create_app(parts: Parts) -> Litestar:
 def create_api(parts: Parts) -> Litestar:
     """What `loa` reaches, by a socket that only its user can open."""
     return Litestar(
-        [*api.routes, *api_people.routes, *api_preview.routes, *api_reports.routes, *api_trust.routes, *api_enrol.routes],
+        [
+            *api.routes,
+            *api_people.routes,
+            *api_preview.routes,
+            *api_reports.routes,
+            *api_rollouts.routes,
+            *api_trust.routes,
+            *api_enrol.routes,
+        ],
         state=State({"parts": parts}),
         openapi_config=None,
         logging_config=None,

@@ -42,6 +42,8 @@ def recall(turn: Turn, memory: Memory) -> None:
         records={record.record_id: record for record in memory.records},
         unsent_records=frozenset(record.record_id for record in memory.records),
         played={(rec.area, rec.authority, rec.item, rec.planned_ms): rec.planned_ms for rec in memory.bulletins},
+        update=memory.update,
+        update_recalled=memory.update is not None,
         booted=True,
     )
     clock.trust_rtc(turn, memory.rtc_good_ms)

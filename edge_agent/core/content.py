@@ -9,13 +9,14 @@ from protocol.bulletins import Programme
 from protocol.documents import AnyDocument, Grant, Network, Placement, Root, Station
 from protocol.envelope import Opened
 from protocol.recurrence import Calendar
+from protocol.release import Release
 from protocol.rules import document_mark, slot_of
 from protocol.seen import Seen, Slot
 
 FLOOR_PERSONS = 2
 
 
-def stored_of(payload: AnyDocument, kept: KeptDocument) -> Stored:
+def stored_of(payload: AnyDocument | Release, kept: KeptDocument) -> Stored:
     """A document with what is asked of it often."""
     calendar = Calendar(payload, kept.digest) if isinstance(payload, Programme) else None
     return Stored(payload, kept.digest, kept.raw, kept.keyids, frozenset(media_of(payload)), calendar)
@@ -24,7 +25,7 @@ def stored_of(payload: AnyDocument, kept: KeptDocument) -> Stored:
 def take_document(turn: Turn, opened: Opened, ref: int) -> None:
     """Keep a new document; it is in force at once, or waits until its content is whole and its time has come."""
     document = opened.payload
-    assert isinstance(document, Root | Grant | Placement | Network | Station | Programme)  # noqa: S101  the inbox sorted it
+    assert isinstance(document, AnyDocument | Release)  # noqa: S101  the inbox sorted it
     slot = slot_of(document)
     stored = stored_of(document, KeptDocument(opened.raw, slot.kind, opened.digest, opened.keyids, pending=False))
     turn.set(seen=turn.state.seen.with_document(slot, document_mark(document, opened.digest)))

@@ -3,7 +3,7 @@
 from msgspec import structs
 
 from edge_agent.commands import Acknowledge
-from edge_agent.core import alarms, playback, reports
+from edge_agent.core import alarms, playback, reports, update
 from edge_agent.core.state import MS_NS, After, Turn
 from edge_agent.core.writes import key_of
 from edge_agent.events import Saved, SaveFailed
@@ -27,6 +27,8 @@ def saved(turn: Turn, event: Saved) -> None:
         playback.recorded(turn, after.play_id)
     if after.closed is not None:
         reports.closed(turn, after.closed)
+    if after.update is not None:
+        update.kept(turn, after.update)
     turn.tell(*(Acknowledge(ref) for ref in after.acknowledge))
     if after.order is not None and not reports.knows(turn, after.order):
         reports.note(turn, after.order, after.result)

@@ -3,7 +3,7 @@
 from typing import Final, assert_never
 
 from edge_agent.commands import Command
-from edge_agent.core import alarms, boot, cache, clock, content, disk, inbox, plan, playback, reports, supply, suspends
+from edge_agent.core import alarms, boot, cache, clock, content, disk, inbox, plan, playback, reports, supply, suspends, update
 from edge_agent.core.state import MS_NS, State, Turn
 from edge_agent.events import (
     Arrived,
@@ -11,6 +11,8 @@ from edge_agent.events import (
     ClockChecked,
     DriverFailed,
     Event,
+    InstallEnded,
+    InstallProgressed,
     Instant,
     LinkDown,
     LinkUp,
@@ -27,6 +29,9 @@ from edge_agent.events import (
     RecordsRecalled,
     Saved,
     SaveFailed,
+    SlotConfirmed,
+    SlotsChecked,
+    SlotsFailed,
     Sounding,
     Woke,
 )
@@ -53,12 +58,13 @@ def decide(state: State, event: Event, now: Instant) -> tuple[State, tuple[Comma
         playback.settle(turn)
         content.lend_link(turn)
         supply.keep_up(turn)
+        update.keep_up(turn)
         disk.try_again(turn)
         reports.say(turn)
     return turn.state, tuple(turn.commands), _next_wake_ns(turn)
 
 
-def _happened(turn: Turn, event: Event) -> None:  # noqa: C901, PLR0912  one arm an event, so that mypy refuses a forgotten one
+def _happened(turn: Turn, event: Event) -> None:  # noqa: C901, PLR0912, PLR0915  one arm an event: mypy refuses a forgotten one
     match event:
         case Arrived():
             inbox.arrived(turn, event)
@@ -92,6 +98,9 @@ def _happened(turn: Turn, event: Event) -> None:  # noqa: C901, PLR0912  one arm
             _count_restart(turn, "player", turn.state.restarts.get("player", 0) + 1)
         case PlayerReady() | PlayerReplaced():
             turn.trouble("player-lost", there=False)
+            turn.set(sounded_once=True)
+        case SlotsChecked() | InstallProgressed() | InstallEnded() | SlotConfirmed() | SlotsFailed():
+            update.happened(turn, event)
         case MachineChecked():
             _machine(turn, event)
         case DriverFailed():
@@ -110,7 +119,7 @@ def _happened(turn: Turn, event: Event) -> None:  # noqa: C901, PLR0912  one arm
 
 
 def _link_up(turn: Turn) -> None:
-    turn.set(link_up=True, filters=frozenset())
+    turn.set(link_up=True, linked_once=True, filters=frozenset())
     turn.trouble("broker-failed", there=False)
     reports.link_came_back(turn)
     inbox.subscribe(turn)
@@ -124,6 +133,7 @@ def _count_restart(turn: Turn, driver: str, restarts: int) -> None:
 
 def _machine(turn: Turn, event: MachineChecked) -> None:
     turn.set(disk_free_bytes=event.disk_free_bytes, temperature_cc=event.temperature_cc, uptime_s=event.uptime_s)
+    turn.set(power_low=event.power_low)
     turn.set(supply_stale=True)
     turn.trouble("machine-failed", there=False)
     turn.trouble("disk-low", there=event.disk_free_bytes < DISK_LOW_BYTES)
@@ -136,6 +146,7 @@ def _next_wake_ns(turn: Turn) -> int:
     state = turn.state
     wakes = [turn.now.mono_ns + IDLE_NS, *reports.next_wake_ns(turn), *plan.next_wake_ns(turn)]
     wakes += [*clock.next_wake_ns(turn), *disk.next_wake_ns(turn), *suspends.next_wake_ns(turn), *supply.next_wake_ns(turn)]
+    wakes += update.next_wake_ns(turn)
     if state.collect_until_ns is not None:
         wakes.append(state.collect_until_ns)
     wakes += [ends_ns for alarm in state.alarms.values() if (ends_ns := alarms.ends_ns(alarm)) is not None]

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import structs
 
 from edge_agent.commands import Publish, PutNumber, PutRecord
-from edge_agent.core import authority
+from edge_agent.core import authority, update_view
 from edge_agent.core.state import MS_NS, VERSION, Told, Turn
 from protocol.errors import ClockUnusable
 from protocol.messages import TYPES
@@ -340,7 +340,7 @@ def _hello(turn: Turn) -> Hello:
         **_common(turn),
         nonce=state.nonces[0],
         previous_nonce=state.nonces[1] if len(state.nonces) > 1 else None,
-        version=VERSION,
+        version=VERSION if state.slots is None else f"{state.slots.version}+{state.slots.build}",
         reads=READS,
         holds=tuple(held[:HOLDS_A_HELLO]),
         incidents=incidents[:STANDING_A_HELLO],
@@ -378,6 +378,7 @@ def health(turn: Turn) -> Health:
         troubles=tuple(sorted(state.troubles)),
         refused=dict(state.refused),
         restarts=dict(state.restarts),
+        update=update_view.of(turn),
     )
 
 

@@ -7,7 +7,7 @@ from msgspec import Struct, structs
 
 from edge_agent.commands import Command, PutOrder, Save, Want, Write
 from edge_agent.core.writes import key_of
-from edge_agent.events import Arrived, Instant, KeptOrder
+from edge_agent.events import Arrived, Instant, KeptOrder, KeptUpdate, SlotsChecked
 from protocol.bulletins import Item
 from protocol.documents import AnyDocument
 from protocol.hours import Aired, Rules
@@ -15,7 +15,8 @@ from protocol.orders import AnyStart
 from protocol.passing import Suspend
 from protocol.programme import Order
 from protocol.recurrence import Calendar
-from protocol.reports import Ending, OrderResult, PlayRecord, Result
+from protocol.release import Release
+from protocol.reports import Ending, OrderResult, PlayRecord, Result, UpdateState
 from protocol.rules import Clock, Me
 from protocol.seen import OrderMark, Seen, Slot
 from protocol.trust import Trust
@@ -32,7 +33,7 @@ class Stored(Struct, frozen=True):
     A programme has its calendar with it, which is expanded once.
     """
 
-    payload: AnyDocument
+    payload: AnyDocument | Release
     digest: str
     raw: bytes
     keyids: tuple[str, ...]
@@ -138,6 +139,7 @@ class After(Struct, frozen=True, kw_only=True):
     record: PlayRecord | None = None
     play_id: int | None = None
     closed: PlayRecord | None = None
+    update: KeptUpdate | None = None
 
 
 class Told(Struct, frozen=True):
@@ -248,6 +250,24 @@ class State(Struct, frozen=True, kw_only=True):
     disk_free_bytes: int = -1
     temperature_cc: int | None = None
     uptime_s: int = 0
+    power_low: bool | None = None
+    # firmware: what runs, how far an update is (on disk once `update_kept`), and what was asked of the slots when
+    slots: SlotsChecked | None = None
+    update: KeptUpdate | None = None
+    update_kept: bool = True
+    update_recalled: bool = False
+    """Whether what is in `update` was begun before this program started, and not weighed against the slots yet."""
+    update_waits: str = ""
+    update_again_ns: int = 0
+    update_asked_ns: int | None = None
+    update_bytes: int = 0
+    slot_confirmed: bool = False
+    confirm_asked_ns: int | None = None
+    update_said: UpdateState | None = None
+    settled_ns: int = 0
+    """Until then a start may still be on its way: to the broker, to a clock in step."""
+    linked_once: bool = False
+    sounded_once: bool = False
     # transactions under way, and those that failed and wait to be tried again
     next_ref: int = 1
     after: Mapping[int, After] = {}

@@ -2,10 +2,10 @@
 
 from collections.abc import Hashable
 
-from edge_agent.commands import DropDocument, PutDocument, PutMark, PutNumber, PutOrder, PutRecord, Write
+from edge_agent.commands import DropDocument, PutDocument, PutMark, PutNumber, PutOrder, PutRecord, PutUpdate, Write
 
 
-def key_of(write: Write) -> Hashable:
+def key_of(write: Write) -> Hashable:  # noqa: PLR0911  one return a write
     """Two writes with one key: after the later, the earlier says nothing any more."""
     match write:
         case PutDocument(slot, document):
@@ -18,5 +18,7 @@ def key_of(write: Write) -> Hashable:
             return ("mark", mark.digest)
         case PutRecord(record):
             return record.record_id
+        case PutUpdate():
+            return "update", 0
         case PutNumber(name):
             return name

@@ -14,6 +14,9 @@ from edge_agent.events import Event, MachineChecked
 
 LOOK_EVERY_S: Final = 60.0
 THERMAL: Final = Path("/sys/class/thermal/thermal_zone0/temp")
+MONITORS: Final = Path("/sys/class/hwmon")
+UNDERVOLTAGE: Final = "rpi_volt"
+"""The kernel's name for the Pi's own watch over its supply (below 4.63 V); other machines have none."""
 
 
 def notify(state: str) -> None:
@@ -28,6 +31,17 @@ def notify(state: str) -> None:
         sock.sendto(state.encode(), address)
 
 
+def power_low(monitors: Path = MONITORS) -> bool | None:
+    """Whether the supply sags; None on a machine that cannot tell."""
+    for name in sorted(monitors.glob("*/name")):
+        try:
+            if name.read_text(encoding="ascii").strip() == UNDERVOLTAGE:
+                return int(name.with_name("in0_lcrit_alarm").read_text(encoding="ascii")) != 0
+        except (OSError, ValueError):
+            continue
+    return None
+
+
 class Machine:
     """Looks at disk, temperature and uptime once a minute."""
 
@@ -38,7 +52,9 @@ class Machine:
     async def run(self) -> None:
         """Look, tell, sleep."""
         while True:
-            self._emit(MachineChecked(shutil.disk_usage(self._folder).free, self._temperature_cc(), int(time.monotonic())))
+            self._emit(
+                MachineChecked(shutil.disk_usage(self._folder).free, self._temperature_cc(), int(time.monotonic()), power_low())
+            )
             await asyncio.sleep(LOOK_EVERY_S)
 
     @staticmethod

@@ -194,6 +194,7 @@ class Headquarters:
             root=Role(persons=both, threshold=2),
             delegate=Role(persons=both, threshold=2),
             placement=Role(persons=both, threshold=1),
+            release=Role(persons=both, threshold=2),
             now_ms=now_ms() - 3_600_000,
         )
         self.root_raw = seal(self.root, self.sealers(*both))
@@ -269,16 +270,20 @@ class Headquarters:
             root=self.root,
         )
 
-    def placement(self, peer: NodePeer, settlement: str = SETTLEMENT, *, prev: str | None = None):
+    def placement(
+        self, peer: NodePeer, settlement: str = SETTLEMENT, *, prev: str | None = None, neighbours: tuple[str, ...] = ()
+    ):
         levels = ("province", "commune", "settlement")
         parts = settlement.split(".")
         areas = [".".join(parts[: depth + 1]) for depth in range(len(parts))]
         links = [ChainLink(area=area, area_no=number(area), level=level) for area, level in zip(areas, levels, strict=False)]
         chain = (*links, ChainLink(area=peer.node, area_no=peer.area_no, level="node"))
-        return ceremony.build_placement(chain=chain, report_key=keys.public_hex(peer.report_key), now_ms=self.seq(), prev=prev)
+        made = ceremony.build_placement(chain=chain, report_key=keys.public_hex(peer.report_key), now_ms=self.seq(), prev=prev)
+        return msgspec.structs.replace(made, body=msgspec.structs.replace(made.body, neighbours=neighbours))
 
-    def place(self, peer: NodePeer, settlement: str = SETTLEMENT) -> None:
-        self.post("/v1/documents", seal(self.placement(peer, settlement), self.sealers("chair")), DocumentView)
+    def place(self, peer: NodePeer, settlement: str = SETTLEMENT, *, neighbours: tuple[str, ...] = ()) -> None:
+        placement = self.placement(peer, settlement, neighbours=neighbours)
+        self.post("/v1/documents", seal(placement, self.sealers("chair")), DocumentView)
 
     def new_node(self, settlement: str = SETTLEMENT) -> NodePeer:
         """Enrolled and placed."""

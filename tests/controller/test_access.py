@@ -16,6 +16,7 @@ from controller import actions
 from controller.__main__ import build
 from controller.actions import areas, emergencies, nodes, people
 from controller.actions.preview_views import PreviewRequest
+from controller.actions.rollout_views import RolloutWish
 from controller.actions.views import Request, SaidView
 from controller.config import load
 from controller.core import access
@@ -50,6 +51,7 @@ OPEN_TO_ALL = {
     "orders.refuse": "the controller counts its own refusal",
     "reseal.reseal_without_clock": "the controller itself",
     "audit.sign_head": "the controller itself",
+    "rollouts.tick": "the controller itself",
     "plan_reports.report": "of a question that was asked for",
     "plan_reports.results": "of a question that was asked for",
     "plan_reports.lines": "of a question that was asked for",
@@ -120,6 +122,8 @@ def _arguments(name: str, parameter: str) -> object:
         "incident": None,
         "act": "STOP",
         "token": "none",
+        "wish": RolloutWish(release="2026.11.7"),
+        "number": 1,
     }
     if name == "preview.draft" and parameter == "request":
         return PreviewRequest(programme=_programme())
@@ -147,6 +151,10 @@ HIDDEN = {
     "orders.view",
     "orders.raw_of",
     "nodes.one",
+    "rollouts.one",
+    "rollouts.pause",
+    "rollouts.resume",
+    "rollouts.abort",
 }
 """They say that there is no such thing, whether there is or not."""
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from edge_agent.commands import DropDocument, PutDocument, PutMark, PutNumber, PutOrder, PutRecord, Save, Write
+from edge_agent.commands import DropDocument, PutDocument, PutMark, PutNumber, PutOrder, PutRecord, PutUpdate, Save, Write
 from edge_agent.events import Memory
 
 
@@ -18,6 +18,7 @@ class Card:
         self.media: frozenset[str] = frozenset()
         self.sizes: dict[str, int] = {}
         self.boots = 0
+        self.update = None
         self.journal: list[tuple[Write, ...]] = []
 
     def commit(self, save: Save) -> None:
@@ -41,6 +42,8 @@ class Card:
                 self.records[record.record_id] = (record, is_open)
             case PutNumber(name, value):
                 self.numbers[name] = value
+            case PutUpdate(update):
+                self.update = update
 
     def records_after(self, number: int) -> tuple:
         return tuple(record for key, (record, is_open) in sorted(self.records.items()) if key > number and not is_open)
@@ -70,6 +73,7 @@ class Card:
             suspends_ran_ms={
                 name.removeprefix("suspend "): value for name, value in self.numbers.items() if name.startswith("suspend ")
             },
+            update=self.update,
         )
 
     @classmethod

@@ -19,6 +19,7 @@ from protocol.envelope import Opened, digest_of, seal, unseal
 from protocol.errors import ProtocolError
 from protocol.orders import ExerciseStart, ExerciseStop, Start, Stop
 from protocol.passing import Suspend, TimeToken
+from protocol.release import Release
 from protocol.reports import (
     Alive,
     FetchStatement,
@@ -30,6 +31,7 @@ from protocol.reports import (
     PlayRecord,
     Receipt,
     RecordMark,
+    UpdateState,
 )
 from protocol.rules import Clock, Me, document_mark, mark_of, slot_of
 from protocol.seen import Seen
@@ -44,7 +46,10 @@ def now_ms() -> int:
 
 @dataclass
 class NodePeer:
-    """One node. `answers`: whether it sends receipts; `sounds`: whether a START goes on from received to sounding."""
+    """One node. `answers`: whether it sends receipts; `sounds`: whether a START goes on from received to sounding.
+
+    `update_ends`: how a release ends on it, good or rolled-back; `update_stays`: the state in which it stays until that is "".
+    """
 
     node: str
     area_no: int
@@ -66,6 +71,11 @@ class NodePeer:
     boot: str | None = None
     orders: int = 0
     troubles: tuple[str, ...] = ()
+    version: str = "peer"
+    update_ends: str = "good"
+    update_stays: str = ""
+    updating: UpdateState | None = None
+    update_diary: list[str] = field(default_factory=list)
     diary: list[tuple[str, str, str]] = field(default_factory=list)
     opened: list[Opened] = field(default_factory=list)
     marks: list[int] = field(default_factory=list)
@@ -85,6 +95,7 @@ class NodePeer:
         self.birth = 0
         self.client: aiomqtt.Client | None = None
         self._news = asyncio.Event()
+        self._update: asyncio.Task | None = None
 
     # --- what it says ---
 
@@ -116,7 +127,7 @@ class NodePeer:
         return Hello(
             **self.common(),
             nonce=self.nonce,
-            version="peer",
+            version=self.version,
             reads=("root", "grant", "placement", "network", "station", "programme", "order", "exercise"),
             holds=tuple(self.held.values()),
             incidents=tuple(self.incidents.values()),
@@ -142,7 +153,7 @@ class NodePeer:
     async def health(self, **more) -> None:
         """Say it; a trouble is told by the hellos after it too."""
         self.troubles = more.get("troubles", self.troubles)
-        fields = {"disk_free_bytes": 1, "uptime_s": 1} | more
+        fields = {"disk_free_bytes": 1, "uptime_s": 1, "update": self.updating} | more
         health = Health(node=self.node, at_ms=now_ms(), clock_state=self.clock_state, **fields)
         await self.say("health", msgspec.json.encode(health))
 
@@ -207,6 +218,8 @@ class NodePeer:
             yield self
         finally:
             self.died = life.exception() if life.done() and not life.cancelled() else None
+            if self._update is not None:
+                self._update.cancel()
             while not life.done():  # Python 3.11's wait_for may swallow one cancellation
                 life.cancel()
                 await asyncio.wait([life], timeout=1)
@@ -254,6 +267,8 @@ class NodePeer:
 
     async def take(self, topic: str, payload: bytes) -> None:
         if not payload:
+            if topic == topics.topic("release", node=self.node):
+                await self._withdrawn()
             return
         if topic == topics.topic("records", node=self.node):
             self.marks.append(msgspec.json.decode(payload, type=RecordMark).upto)
@@ -274,6 +289,8 @@ class NodePeer:
         self.diary.append((topic, opened.kind, "fresh" if opened.fresh else "again"))
         if isinstance(opened.payload, Document):
             await self._hold(opened)
+            if isinstance(opened.payload, Release) and opened.fresh:
+                self._update = asyncio.create_task(self._updates(opened.digest, opened.payload))
         elif isinstance(opened.payload, Suspend):
             await self._suspend(opened, opened.payload)
         elif isinstance(opened.payload, TimeToken):
@@ -308,6 +325,40 @@ class NodePeer:
         if isinstance(document, Root | Grant | Placement):
             self.trust = self.trust.with_document(document)
         await self.hello()
+
+    async def _tell(self, digest: str, release: Release, state: str, done: float = 1.0) -> None:
+        size = release.body.bundle.bytes
+        self.updating = UpdateState(
+            release=digest, build=release.body.build, state=state, bytes_done=round(size * done), bytes_of=size
+        )
+        self.update_diary.append(state)
+        await self.health()
+        while self.update_stays == state:  # noqa: ASYNC110  a test lets it go by plain assignment
+            await asyncio.sleep(0.02)
+
+    async def _updates(self, digest: str, release: Release) -> None:
+        """As a node does: fetch, install, restart into the new slot, try it, keep it or go back."""
+        before = self.version
+        for done in (0.0, 0.5):
+            await self._tell(digest, release, "fetching", done)
+        await self._tell(digest, release, "installing")
+        await self._tell(digest, release, "installed")
+        self.version = f"{release.body.version}+{release.body.build}"
+        self.boot_count += 1
+        await self._tell(digest, release, "trial")
+        await self.hello()
+        if self.update_ends != "good":
+            self.version = before
+            self.boot_count += 1
+        await self._tell(digest, release, self.update_ends)
+        await self.hello()
+
+    async def _withdrawn(self) -> None:
+        self.update_diary.append("withdrawn")
+        if self.updating is not None and self.updating.state in ("waiting", "fetching") and self._update is not None:
+            self._update.cancel()
+            self.updating = None
+            await self.health()
 
     async def _suspend(self, opened: Opened, what: Suspend) -> None:
         slot = slot_of_suspend(what)

@@ -54,6 +54,7 @@ NOT_READ = {
     "placement-wrong-topic",
     "network-of-another",
     "network-wrong-topic",
+    "release-other-node",
     "suspend-elsewhere",
 }
 """On topics that this node does not read: over an honest broker they never come to it, and nothing follows."""

@@ -26,6 +26,7 @@ SIGNERS = {
     "network": ("c1", "c2"),
     "station": ("c1",),
     "programme": ("c1",),
+    "release": ("v1", "v2"),
     "order": ("c1", "c2"),
     "exercise": ("c1",),
 }
@@ -110,10 +111,10 @@ def payload(kinds: tuple[str, ...], data: bytes) -> None:
             calendar.between(at_ms, at_ms + DAY_MS)
 
 
-DOCUMENTS = ("root", "grant", "placement", "network", "station")
+DOCUMENTS = ("root", "grant", "placement", "network", "station", "release")
 ORDERS = ("order", "exercise")
 REPORTS = ("hello", "receipt", "fetch")
-TO_A_NODE = ("order", "exercise", "programme", "station", "network", "grant", "placement", "root")
+TO_A_NODE = ("order", "exercise", "programme", "station", "network", "grant", "placement", "root", "release")
 
 
 @cache

@@ -16,6 +16,7 @@ from protocol.keys import public_hex
 from tests.protocol.vector_orders import order_cases
 from tests.protocol.vector_papers import paper_cases
 from tests.protocol.vector_passing import passing_cases
+from tests.protocol.vector_releases import release_cases
 from tests.protocol.vector_world import ELSEWHERE, NEIGHBOUR, NODE, T0, Sent, payload_of, root, signed, world_documents
 from tests.vectors import PATH, key
 
@@ -24,7 +25,7 @@ ABOUT = (
     "`now_ms` under that clock while `nonces` are out, and must come to `expect`: fresh, duplicate, or the code of an error. "
     "Private keys are SHA-256 of `loa test key <name>`."
 )
-NAMES = "r1 r2 r3 r4 r5 r6 p1 p1b p2 p3 c1 c2 page h1 d1 t1 stranger"
+NAMES = "r1 r2 r3 r4 r5 r6 p1 p1b p2 p3 c1 c2 page h1 d1 t1 v1 v2 v3 stranger"
 
 
 def _sent(sent: Sent) -> dict[str, Any]:
@@ -47,7 +48,7 @@ def build() -> str:
         "public_keys": {name: public_hex(key(name)) for name in NAMES.split()},
         "readers": readers,
     }
-    whole = {"about": ABOUT, "world": world, "cases": [*order_cases(), *paper_cases(), *passing_cases()]}
+    whole = {"about": ABOUT, "world": world, "cases": [*order_cases(), *paper_cases(), *passing_cases(), *release_cases()]}
     return json.dumps(whole, ensure_ascii=False, indent=1) + "\n"
 
 

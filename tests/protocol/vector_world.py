@@ -33,6 +33,7 @@ from protocol.messages import Sealed, payload_type
 from protocol.node_id import new_id
 from protocol.orders import AnyOrder, Clip, ExerciseStart, ExerciseStop, Lift, Start, Stop, Text
 from protocol.passing import Suspend, TimeToken
+from protocol.release import Bundle, Release, ReleaseBody
 from protocol.reports import Report
 from protocol.topics import WHOLE_AREA, topic
 from protocol.units import Document
@@ -94,13 +95,15 @@ def owned(name: str, owner: str | None = None, state: str = "active") -> Key:
 def root(version: int = 1, seq: int = T0, persons: str = "r1 r2 r3", **more: Any) -> Root:
     names = tuple(persons.split())
     role = Role(persons=names, threshold=2)
+    desk = ("v1", "v2", "v3")
     body = RootBody(
         version=version,
-        persons=(*map(person, names), person("t1", service=True)),
-        keys=(*map(owned, names), owned("t1")),
+        persons=(*map(person, names), person("t1", service=True), *map(person, desk)),
+        keys=(*map(owned, names), owned("t1"), *map(owned, desk)),
         root=role,
         delegate=role,
         placement=role,
+        release=Role(persons=desk, threshold=2),
         time=Role(persons=("t1",), threshold=1),
     )
     return Root(**lasting(PROVINCE, "root", seq, body=body) | more)
@@ -195,6 +198,18 @@ def network(node: str = NODE, seq: int = T0, authority: str = COMMUNE, body: Net
     return Network(**lasting(node, authority, seq, body=body or NetworkBody(month_bytes=500_000_000)) | more)
 
 
+def release(seq: int = T0, build: int = 7, floor: int = 5, **more: Any) -> Release:
+    """A firmware for the nodes of this world; `more` replaces fields."""
+    body = ReleaseBody(
+        version=f"2026.11.{build}",
+        build=build,
+        floor=floor,
+        bundle=Bundle(sha256="7c" * 32, bytes=178_000_000),
+        manifest="3d" * 32,
+    )
+    return Release(**lasting(PROVINCE, "root", seq, subject="loa-node", body=body) | more)
+
+
 def item(name: str = "ban-tin-sang", rrule: str = "FREQ=DAILY;BYHOUR=5;BYMINUTE=30", class_: str = "normal") -> Item:
     media = Media(sha256="5a" * 32, bytes=543_210, samples=48_000 * 180, loudness_clufs=-1_600)
     return Item(id=name, title="Bản tin sáng", class_=class_, rrule=rrule, variants=(Variant(lang="vi", media=media),))
@@ -268,6 +283,8 @@ def home(payload: Sealed) -> str | None:  # noqa: PLR0911  one arm a kind
             return topic("placement", node=payload.body.node)
         case Network():
             return topic("network", node=payload.subject)
+        case Release():
+            return topic("release", node=NODE)
         case Suspend():
             return topic("suspend", area=payload.area, key=payload.key_id)
         case TimeToken():

@@ -7,8 +7,8 @@ from typing import Final
 
 import msgspec
 
-from edge_agent.commands import DropDocument, PutDocument, PutMark, PutNumber, PutOrder, PutRecord, Write
-from edge_agent.events import KeptDocument, KeptOrder, Memory
+from edge_agent.commands import DropDocument, PutDocument, PutMark, PutNumber, PutOrder, PutRecord, PutUpdate, Write
+from edge_agent.events import KeptDocument, KeptOrder, KeptUpdate, Memory
 from protocol.reports import PlayRecord
 from protocol.seen import OrderMark
 
@@ -36,10 +36,12 @@ CREATE TABLE IF NOT EXISTS marks (digest TEXT PRIMARY KEY, seq INTEGER NOT NULL,
 CREATE TABLE IF NOT EXISTS evicted (keyid TEXT PRIMARY KEY, seq INTEGER NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS records (
     record_id INTEGER PRIMARY KEY, is_open INTEGER NOT NULL, occurrence_ms INTEGER, record BLOB NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS updates (one INTEGER PRIMARY KEY CHECK (one = 1), kept BLOB NOT NULL) STRICT;
 CREATE INDEX IF NOT EXISTS records_by_occurrence ON records (occurrence_ms);
 """
 _MARK: Final = msgspec.json.Decoder(OrderMark)
 _RECORD: Final = msgspec.json.Decoder(PlayRecord)
+_UPDATE: Final = msgspec.json.Decoder(KeptUpdate)
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -143,7 +145,16 @@ class Database:
             media_month=self.number("media_month", 0),
             media_bytes=self.number("media_bytes", 0),
             suspends_ran_ms={name.removeprefix(RAN): ran_ms for name, ran_ms in db.execute(RAN_NUMBERS, (RAN + "*",))},
+            update=self._update(),
         )
+
+    def _update(self) -> KeptUpdate | None:
+        """None also for one in another program's words: after a fall-back an older build reads what a newer one wrote."""
+        try:
+            row = self._db.execute("SELECT kept FROM updates").fetchone()
+            return None if row is None else _UPDATE.decode(row[0])
+        except (sqlite3.OperationalError, msgspec.MsgspecError):  # no such table on a full card of an older build
+            return None
 
     def _bulletins(self) -> tuple[PlayRecord, ...]:
         newest = self._db.execute("SELECT max(occurrence_ms) FROM records").fetchone()[0] or 0
@@ -211,6 +222,8 @@ class Database:
                     "INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?)",
                     (record.record_id, is_open, occurrence_ms, _encode(record)),
                 )
+            case PutUpdate(update):
+                db.execute("INSERT OR REPLACE INTO updates VALUES (1, ?)", (_encode(update),))
             case PutNumber(name, value):
                 self._put_number(name, value)
 

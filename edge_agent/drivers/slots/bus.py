@@ -1,0 +1,95 @@
+"""RAUC and logind over D-Bus, as far as an update needs them: calls with deadlines, and their errors as ours."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from dbus_fast import BusType, Message, MessageType, Variant
+from dbus_fast.aio import MessageBus
+from dbus_fast.errors import DBusError
+
+from edge_agent.errors import SlotsUnavailable
+
+RAUC: Final = "de.pengutronix.rauc"
+INSTALLER: Final = "de.pengutronix.rauc.Installer"
+PROPERTIES: Final = "org.freedesktop.DBus.Properties"
+DAEMON: Final = "org.freedesktop.DBus"
+LOGIN: Final = "org.freedesktop.login1"
+DEADLINE_S: Final = 60.0
+"""Marking writes the boot loader's environment: a slow card takes seconds."""
+WATCHED: Final = (
+    f"type='signal',sender='{RAUC}',path='/',interface='{INSTALLER}',member='Completed'",
+    f"type='signal',sender='{RAUC}',path='/',interface='{PROPERTIES}',member='PropertiesChanged'",
+    f"type='signal',sender='{DAEMON}',member='NameOwnerChanged',arg0='{RAUC}'",
+)
+
+
+class Bus:
+    """One connection; `heard` is given the member's name and the body of every signal of RAUC."""
+
+    def __init__(self, address: str | None, heard: Callable[[str, list[Any]], None]) -> None:
+        self._bus = MessageBus(bus_address=address, bus_type=BusType.SYSTEM)
+        self._heard = heard
+
+    async def open(self) -> None:
+        """Connect and listen. Raises SlotsUnavailable."""
+        try:
+            async with asyncio.timeout(DEADLINE_S):
+                await self._bus.connect()
+        except (OSError, DBusError, TimeoutError, ValueError) as error:
+            raise SlotsUnavailable(f"the system's D-Bus cannot be reached: {error!r}") from error
+        self._bus.add_message_handler(self._take)
+        for rule in WATCHED:
+            await self.call(DAEMON, "/org/freedesktop/DBus", DAEMON, "AddMatch", "s", rule)
+
+    def close(self) -> None:
+        """Let go."""
+        self._bus.disconnect()
+
+    async def gone(self) -> None:
+        """Wait until the connection ends. Raises SlotsUnavailable."""
+        try:
+            await self._bus.wait_for_disconnect()  # type: ignore[no-untyped-call]  # dbus-fast left this one untyped
+        except (OSError, EOFError, DBusError) as error:
+            raise SlotsUnavailable(f"the system's D-Bus went away: {error!r}") from error
+        raise SlotsUnavailable("the system's D-Bus went away")
+
+    def _take(self, message: Message) -> None:
+        if message.message_type is MessageType.SIGNAL and message.member in (
+            "Completed",
+            "PropertiesChanged",
+            "NameOwnerChanged",
+        ):
+            self._heard(message.member, message.body)
+
+    async def call(self, to: str, path: str, interface: str, member: str, signature: str = "", *body: object) -> list[Any]:
+        """Call and wait for the answer. Raises SlotsUnavailable with what the other side said."""
+        message = Message(destination=to, path=path, interface=interface, member=member, signature=signature, body=list(body))
+        try:
+            async with asyncio.timeout(DEADLINE_S):
+                reply = await self._bus.call(message)
+        except (OSError, EOFError, DBusError, TimeoutError) as error:
+            raise SlotsUnavailable(f"{member}: {error!r}") from error
+        if reply is None or reply.message_type is MessageType.ERROR:
+            said = reply.body[0] if reply is not None and reply.body else "no answer"
+            raise SlotsUnavailable(f"{member}: {said}")
+        answer: list[Any] = reply.body
+        return answer
+
+    async def rauc(self, member: str, signature: str = "", *body: object) -> list[Any]:
+        """A method of RAUC's installer."""
+        return await self.call(RAUC, "/", INSTALLER, member, signature, *body)
+
+    async def property(self, name: str) -> str:
+        """One of its properties that is a text."""
+        (value,) = await self.call(RAUC, "/", PROPERTIES, "Get", "ss", INSTALLER, name)
+        return str(value.value)
+
+    async def install(self, source: str, manifest: str) -> None:
+        """Begin an installation; the signal Completed tells its end."""
+        wanted: Mapping[str, Variant] = {"require-manifest-hash": Variant("s", manifest)}
+        await self.rauc("InstallBundle", "sa{sv}", source, dict(wanted))
+
+    async def restart(self) -> None:
+        """Ask logind to restart the machine."""
+        await self.call(LOGIN, "/org/freedesktop/login1", f"{LOGIN}.Manager", "Reboot", "b", False)

@@ -1,0 +1,203 @@
+"""RAUC's and logind's documented D-Bus interfaces, served on a private bus, with the machine of ab_machine.py behind them.
+
+As RAUC 1.13 does: while an installation is under way, Mark and GetSlotStatus answer with an error; InstallBundle answers at once
+and Completed comes later; unknown arguments are refused; the reason of a failure stands in LastError.
+"""
+
+import asyncio
+import contextlib
+import shutil
+from collections.abc import AsyncIterator
+
+from dbus_fast import BusType, DBusError, PropertyAccess, RequestNameReply, Variant
+from dbus_fast.aio import MessageBus
+from dbus_fast.service import ServiceInterface, dbus_method, dbus_property, dbus_signal
+
+from tests.fakes.ab_machine import Image, Machine
+
+FAILED = "org.gtk.GDBus.UnmappedGError.Quark._g_2dio_2derror_2dquark.Code30"
+NAMES = {"A": "rootfs.0", "B": "rootfs.1"}
+KNOWN_ARGS = {
+    "ignore-compatible",
+    "ignore-version-limit",
+    "transaction-id",
+    "require-manifest-hash",
+    "tls-cert",
+    "tls-key",
+    "tls-ca",
+    "tls-no-verify",
+    "http-headers",
+}
+
+
+class Installer(ServiceInterface):
+    """de.pengutronix.rauc.Installer. `bundles`: by address, the image in a bundle and its manifest's hash."""
+
+    def __init__(self, machine: Machine) -> None:
+        super().__init__("de.pengutronix.rauc.Installer")
+        self.machine = machine
+        self.bundles: dict[str, tuple[Image, str]] = {}
+        self.broken = ""
+        self.last_error = ""
+        self.progress = [0, "", 0]
+        self._install: tuple[str, str | None] | None = None
+
+    def _not_busy(self) -> None:
+        if self.machine.busy:
+            raise DBusError(FAILED, "already processing a different method")
+
+    def _say(self, percent: int, words: str) -> None:
+        self.progress = [percent, words, 1]
+        self.emit_properties_changed({"Progress": self.progress})
+
+    def _fail(self, why: str) -> None:
+        self.machine.busy = False
+        self.last_error = why
+        self.emit_properties_changed({"LastError": why, "Operation": "idle"})
+        self.Completed(1)
+
+    @dbus_method()
+    def InstallBundle(self, source: "s", args: "a{sv}"):  # noqa: F722, F821, N802
+        if self.machine.busy:
+            raise DBusError(FAILED, "already processing a different method")
+        if unknown := set(args) - KNOWN_ARGS:
+            raise DBusError(FAILED, f"Unsupported key: {unknown}")
+        required = args["require-manifest-hash"].value if "require-manifest-hash" in args else None
+        self.machine.busy = True
+        self.emit_properties_changed({"Operation": "installing"})
+        asyncio.get_running_loop().call_soon(self._open, source, required)
+
+    def _open(self, source: str, required: str | None) -> None:
+        self._say(0, "Installing")
+        if source not in self.bundles:
+            self._fail("Failed to open bundle: 404")
+        elif required is not None and self.bundles[source][1] != required:
+            self._fail("Failed to check bundle: manifest hash differs from the required one")
+        else:
+            self._say(20, "Determining target install group done.")
+            self.machine.begin_install()
+            self._install = (source, required)
+
+    def go_on(self, *, fail: str = "") -> None:
+        assert self._install is not None
+        source, self._install = self._install[0], None
+        if fail:
+            self._fail(fail)
+            return
+        self.machine.end_install(self.bundles[source][0])
+        self._say(100, "Installing done.")
+        self.emit_properties_changed({"Operation": "idle"})
+        self.Completed(0)
+
+    @dbus_method()
+    def Mark(self, state: "s", slot_identifier: "s") -> "ss":  # noqa: F821, N802
+        self._not_busy()
+        if self.broken:
+            raise DBusError(FAILED, self.broken)
+        slot = {"booted": self.machine.booted, "other": self.machine.other}[slot_identifier]
+        if (state, slot_identifier) == ("active", "other"):
+            self.machine.activate()
+        elif (state, slot_identifier) == ("good", "booted"):
+            self.machine.confirm()
+        else:
+            raise DBusError(FAILED, f"unknown subcommand {state}")
+        return [NAMES[slot], f"marked slot {NAMES[slot]} as {state}"]
+
+    @dbus_method()
+    def GetSlotStatus(self) -> "a(sa{sv})":  # noqa: F722, N802
+        self._not_busy()
+        return [
+            [
+                name,
+                {
+                    "class": Variant("s", "rootfs"),
+                    "device": Variant("s", f"/dev/mmcblk0p{number}"),
+                    "type": Variant("s", "ext4"),
+                    "bootname": Variant("s", slot),
+                    "state": Variant("s", "booted" if slot == self.machine.booted else "inactive"),
+                    "boot-status": Variant("s", "good" if self.machine.left[slot] else "bad"),
+                    "installed.count": Variant("u", number),
+                },
+            ]
+            for number, (slot, name) in enumerate(NAMES.items(), 2)
+        ] + [["appfs.0", {"class": Variant("s", "appfs"), "state": Variant("s", "active")}]]
+
+    @dbus_method()
+    def GetPrimary(self) -> "s":  # noqa: F821, N802
+        self._not_busy()
+        return NAMES[self.machine.next]
+
+    @dbus_signal()
+    def Completed(self, result: int) -> "i":  # noqa: F821, N802
+        return result
+
+    @dbus_property(access=PropertyAccess.READ)
+    def Operation(self) -> "s":  # noqa: F821, N802
+        return "installing" if self.machine.busy else "idle"
+
+    @dbus_property(access=PropertyAccess.READ)
+    def LastError(self) -> "s":  # noqa: F821, N802
+        return self.last_error
+
+    @dbus_property(access=PropertyAccess.READ)
+    def Progress(self) -> "(isi)":  # noqa: F821, N802
+        return self.progress
+
+    @dbus_property(access=PropertyAccess.READ)
+    def Compatible(self) -> "s":  # noqa: F821, N802
+        return self.machine.runs.compatible
+
+    @dbus_property(access=PropertyAccess.READ)
+    def BootSlot(self) -> "s":  # noqa: F821, N802
+        return self.machine.booted
+
+
+class Login(ServiceInterface):
+    """org.freedesktop.login1.Manager, as far as Reboot."""
+
+    def __init__(self, machine: Machine) -> None:
+        super().__init__("org.freedesktop.login1.Manager")
+        self.machine = machine
+
+    @dbus_method()
+    def Reboot(self, interactive: "b"):  # noqa: F821, N802
+        assert not interactive
+        self.machine.boot()
+
+
+@contextlib.asynccontextmanager
+async def private_bus() -> AsyncIterator[str]:
+    """A dbus-daemon of our own; its address."""
+    program = shutil.which("dbus-daemon")
+    assert program is not None
+    words = ("--session", "--nofork", "--print-address=1", "--nopidfile")
+    daemon = await asyncio.create_subprocess_exec(program, *words, stdout=asyncio.subprocess.PIPE)
+    assert daemon.stdout is not None
+    try:
+        yield (await daemon.stdout.readline()).decode().strip()
+    finally:
+        daemon.terminate()
+        await daemon.wait()
+
+
+class Service:
+    """RAUC and logind on a bus."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.installer = Installer(machine)
+        self.login = Login(machine)
+        self._bus: MessageBus | None = None
+
+    async def open(self, address: str) -> None:
+        self._bus = await MessageBus(bus_address=address, bus_type=BusType.SESSION).connect()
+        self._ended = asyncio.ensure_future(self._bus.wait_for_disconnect())
+        self._bus.export("/", self.installer)
+        self._bus.export("/org/freedesktop/login1", self.login)
+        for name in ("de.pengutronix.rauc", "org.freedesktop.login1"):
+            assert await self._bus.request_name(name) is RequestNameReply.PRIMARY_OWNER
+
+    def die(self) -> None:
+        """RAUC's process ends."""
+        assert self._bus is not None
+        if self._bus.connected:
+            self._bus.disconnect()
