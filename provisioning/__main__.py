@@ -12,6 +12,9 @@ from provisioning.ceremony_cli import keys
 from provisioning.checking import judge, load_trust
 from provisioning.documents_cli import grant, placement, root
 from provisioning.files import refuse_existing
+from provisioning.flash_cli import EPILOG as FLASH_EPILOG
+from provisioning.flash_cli import flash_command
+from provisioning.image_cli import image
 from provisioning.node_cli import node
 from provisioning.showing import lines_of
 from provisioning.terminal import print_json, print_lines, run, say, warn
@@ -31,6 +34,8 @@ app.add_typer(grant, name="grant")
 app.add_typer(placement, name="placement")
 assert next_cli  # noqa: S101  it adds `next` to root and grant
 app.add_typer(node, name="node")
+app.add_typer(image, name="image")
+app.command("flash", epilog=FLASH_EPILOG)(flash_command)
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")]
 
