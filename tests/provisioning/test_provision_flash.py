@@ -323,7 +323,7 @@ def test_a_card_that_breaks_in_mid_write_is_one_sentence_and_status_1(image: Pat
     small.mkdir()
     if (
         not loops_work()
-        or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6M", "x", str(small)], check=False).returncode != 0
+        or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6M", "tmpfs", str(small)], check=False).returncode != 0
     ):
         pytest.skip("loop devices and mounts need root")
     try:
