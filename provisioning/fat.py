@@ -2,72 +2,34 @@
 
 import os
 import shutil
-import struct
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from provisioning.errors import CardFailed, InputRefused
+from provisioning.partitions import SECTOR_BYTES, Read, reader, starts
 
 FOLDER: Final = "loa"
 """On the boot partition; where the image's first start looks for node.toml and what goes with it."""
 VERSION: Final = "version"
 """In that folder, one line: what the image's recipe says it is."""
-SECTOR_BYTES: Final = 512
 MTOOLS_S: Final = 120
-_FAT_TYPES: Final = frozenset({0x01, 0x04, 0x06, 0x0B, 0x0C, 0x0E, 0xEF})
-_PROTECTIVE: Final = 0xEE
-_GPT_FAT: Final = frozenset(
-    {
-        bytes.fromhex("28732ac11ff8d211ba4b00a0c93ec93b"),  # EFI system partition
-        bytes.fromhex("a2a0d0ebe5b9334487c068b6b72699c7"),  # basic data
-    }
-)
-_ENTRIES: Final = 128
-
-Read = Callable[[int, int], bytes]
-"""Offset and length to bytes."""
 
 
 def fat_offset(read: Read) -> int | None:
-    """Where the first FAT partition of a card or an image begins, by its MBR or GPT; None when there is none."""
-    head = read(0, SECTOR_BYTES)
-    if head[510:512] != b"\x55\xaa":
-        return None
-    entries = [head[446 + 16 * number : 462 + 16 * number] for number in range(4)]
-    starts = [int.from_bytes(entry[8:12], "little") for entry in entries if entry[4] in _FAT_TYPES]
-    if any(entry[4] == _PROTECTIVE for entry in entries):
-        starts = _gpt_starts(read)
-    for start in starts:
-        boot = read(start * SECTOR_BYTES, SECTOR_BYTES)
+    """Where the first FAT partition begins; None when there is none."""
+    for start in starts(read):
+        boot = read(start, SECTOR_BYTES)
         if boot[510:512] == b"\x55\xaa" and (boot[54:57] == b"FAT" or boot[82:85] == b"FAT"):
-            return start * SECTOR_BYTES
+            return start
     return None
 
 
 def offset_in(image: Path) -> int | None:
     """The same of an image's file."""
-    with image.open("rb") as file:
-
-        def read(offset_bytes: int, length_bytes: int) -> bytes:
-            file.seek(offset_bytes)
-            return file.read(length_bytes)
-
-        return fat_offset(read)
-
-
-def _gpt_starts(read: Read) -> list[int]:
-    header = read(SECTOR_BYTES, SECTOR_BYTES)
-    if not header.startswith(b"EFI PART"):
-        return []
-    first, count, size = struct.unpack_from("<QII", header, 72)
-    if not 1 <= count <= _ENTRIES or size != _ENTRIES:
-        return []
-    table = read(first * SECTOR_BYTES, count * size)
-    entries = [table[start : start + size] for start in range(0, len(table), size)]
-    return [int.from_bytes(entry[32:40], "little") for entry in entries if entry[:16] in _GPT_FAT]
+    return fat_offset(reader(image))
 
 
 def need_mtools() -> None:

@@ -134,30 +134,40 @@ def read_kept(folder: Path) -> Kept:
         for ending in ("", "-wal"):
             source = folder / (DATABASE + ending)
             if source.exists():
-                troubles += _copy(source, Path(kept) / (DATABASE + ending))
+                try:
+                    troubles += copy_span(source, Path(kept) / (DATABASE + ending))
+                except OSError as error:
+                    raise InputRefused(f"no room for a copy of {source} in {kept} ({error.strerror}): set TMPDIR") from error
         if not copy.exists():
             return _beside(folder, None, (*troubles, f"{DATABASE} is not there"))
         with contextlib.closing(sqlite3.connect(copy, isolation_level=None)) as db:
             return _beside(folder, _Reader(db), tuple(troubles))
 
 
-def _copy(source: Path, target: Path) -> list[str]:
-    """Copy a file; blocks that the card does not give back are left as zeros and told."""
+def copy_span(source: Path, target: Path, offset_bytes: int = 0, length_bytes: int | None = None) -> list[str]:
+    """Copy a file or a part of it, zeros as holes; blocks that the card does not give back are zeros too, and told.
+
+    Raises InputRefused for a source that may not be read, OSError when there is no room.
+    """
     bad = 0
     try:
         handle = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise InputRefused(f"không đọc được / {source} cannot be read ({error.strerror}): use sudo") from error
     try:
-        size = os.fstat(handle).st_size
+        size = os.lseek(handle, 0, os.SEEK_END) - offset_bytes
+        length = size if length_bytes is None else min(size, length_bytes)
         with target.open("wb") as out:
-            for at in range(0, size, BLOCK_BYTES):
-                length = min(BLOCK_BYTES, size - at)
+            out.truncate(length)
+            for at in range(0, length, BLOCK_BYTES):
                 try:
-                    out.write(os.pread(handle, length, at).ljust(length, b"\0"))
+                    content = os.pread(handle, min(BLOCK_BYTES, length - at), offset_bytes + at)
                 except OSError:
                     bad += 1
-                    out.write(bytes(length))
+                    continue
+                if content.strip(b"\0"):
+                    out.seek(at)
+                    out.write(content)
     finally:
         os.close(handle)
     return [f"thẻ không đọc được / {bad} blocks of {source.name} cannot be read: the card is broken"] if bad else []

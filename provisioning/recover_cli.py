@@ -4,13 +4,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
+import msgspec
 import typer
 
 from provisioning.memory import HeldDocument, HeldOrder, Kept, Play, find_folder, read_kept
+from provisioning.pulled import taken_out
 from provisioning.showing import SHORT, moment
 from provisioning.terminal import print_json, print_lines, print_table, say, warn
 
-EPILOG: Final = "mount -o ro,noload /dev/sdb4 /mnt && loa-provision recover /mnt"
+EPILOG: Final = "loa-provision recover /dev/sdb"
 ENDINGS: Final = {
     "played": "phát xong / played",
     "cut": "đứt vì mất điện / cut",
@@ -34,11 +36,11 @@ HELD_COLUMNS: Final = ("loại / kind", "của / subject", "ai / authority", "k�
 
 
 def recover_command(
-    path: Annotated[Path, typer.Argument(metavar="DIR", help="The node's data folder, or where it is mounted.")],
+    path: Annotated[Path, typer.Argument(metavar="DIR|IMAGE", help="A node's data folder, or an unmounted card or its image.")],
     as_json: Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")] = False,
 ) -> None:
-    """Say who the node is, how often it started, what it played, was told and holds, and what it knew of time. Verifies nothing."""
-    kept = read_kept(find_folder(path))
+    """Say who the node is, how often it started, what it played, was told and holds, and what it knew of time."""
+    kept = _kept(path)
     if as_json:
         print_json(kept)
         return
@@ -52,6 +54,14 @@ def recover_command(
     for trouble in kept.troubles:
         warn(trouble)
     say("Không có gì trên thẻ bị đổi; chữ ký chưa được kiểm. / Nothing on the card was changed; no signature was checked.")
+
+
+def _kept(path: Path) -> Kept:
+    if path.is_dir() or not path.exists():
+        return read_kept(find_folder(path))
+    with taken_out(path) as (folder, troubles):
+        kept = read_kept(find_folder(folder))
+    return msgspec.structs.replace(kept, folder=str(path), troubles=(*troubles, *kept.troubles))
 
 
 def _head(kept: Kept) -> Iterable[tuple[str, str]]:

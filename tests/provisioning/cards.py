@@ -7,6 +7,7 @@ import json
 import os
 import random
 import shlex
+import shutil
 import struct
 import subprocess
 from collections.abc import Iterator
@@ -110,7 +111,9 @@ def loop_device(path: Path) -> Iterator[Path]:
 
 
 def loops_work() -> bool:
-    return os.geteuid() == 0 and subprocess.run(["losetup", "--find"], capture_output=True, check=False).returncode == 0
+    if os.geteuid() != 0 or shutil.which("losetup") is None:
+        return False
+    return subprocess.run(["losetup", "--find"], capture_output=True, check=False).returncode == 0
 
 
 def bmap_text(content: bytes, runs: list[tuple[int, int]]) -> bytes:

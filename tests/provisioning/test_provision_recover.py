@@ -8,6 +8,7 @@ import os
 import random
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,7 @@ from provisioning.errors import InputRefused
 from provisioning.memory import find_folder, read_kept
 from tests.core import people
 from tests.drivers.memory_of import KEY, T0_MS, document, mark, opened, order, record
+from tests.provisioning.cards import MIB, loop_device, loops_work, make_image
 
 ROOT = Path(__file__).parents[2]
 WRITTEN = 25
@@ -108,9 +110,8 @@ async def test_nothing_on_the_card_is_changed_and_a_mounted_parent_will_do(tmp_p
 
 def killed(folder: Path) -> list[int]:
     """A store that is killed in the middle of its writing; the numbers that it had answered."""
-    child = subprocess.Popen(
-        [sys.executable, "-m", "tests.drivers.memory_of", str(folder)], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    )
+    words = [sys.executable, "-m", "tests.drivers.memory_of", str(folder)]
+    child = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None
     answered = [int(child.stdout.readline()) for _ in range(WRITTEN)]
     os.kill(child.pid, signal.SIGKILL)
@@ -139,12 +140,73 @@ def test_a_log_that_was_torn_anywhere_tells_what_is_whole_before_the_tear(tmp_pa
         shutil.copytree(tmp_path / "whole", torn)
         (torn / "node.db-wal").write_bytes(log[:length] + chance.randbytes(512))
         kept = read_kept(torn)
-        assert [each.record.record_id for each in kept.plays] == sorted(
-            (each.record.record_id for each in kept.plays), reverse=True
-        )
+        numbers = [each.record.record_id for each in kept.plays]
+        assert numbers == list(range(kept.last_record_id, kept.last_record_id - len(numbers), -1))
         lasts.append(kept.last_record_id)
     assert lasts == sorted(lasts)
     assert lasts[-1] <= answered[-1] + 1
+
+
+def on_a_whole_card(partition: bytes, path: Path) -> None:
+    """An image of a card: MBR, a FAT partition, and this one behind it."""
+    content = bytearray(make_image(path))
+    at = len(content) // 512
+    content[462:478] = struct.pack("<8BII", 0, 0, 0, 0, 0x83, 0, 0, 0, at, len(partition) // 512)
+    path.write_bytes(bytes(content) + partition)
+
+
+def ext4_of(folder: Path, path: Path) -> bytes:
+    subprocess.run(["mke2fs", "-q", "-t", "ext4", "-d", str(folder), str(path), "32M"], check=True)
+    return path.read_bytes()
+
+
+def test_a_whole_card_whose_power_was_cut_is_read_with_its_journal_and_stays_as_it_is(tmp_path: Path, provision):
+    """A real ext4, copied while it is mounted and written to: what was synced lies partly in the journal alone."""
+    raw, at = tmp_path / "raw", tmp_path / "at"
+    at.mkdir()
+    raw.write_bytes(bytes(64 * MIB))
+    subprocess.run(["mke2fs", "-q", "-t", "ext4", str(raw)], check=True)
+    if not loops_work():
+        pytest.skip("loop devices need root")
+    with loop_device(raw) as loop:
+        if subprocess.run(["mount", str(loop), str(at)], check=False).returncode != 0:
+            pytest.skip("no mounts here")
+        try:
+            (at / "media" / "ab").mkdir(parents=True)
+            (at / "media" / "ab" / f"{'ab' * 32}.mka").write_bytes(b"x" * 5_000)
+            os.sync()
+            answered = killed(at / "loa-agent")
+            cut = raw.read_bytes()
+        finally:
+            subprocess.run(["umount", str(at)], check=True)
+    on_a_whole_card(cut, tmp_path / "card.img")
+    before = hashlib.sha256((tmp_path / "card.img").read_bytes()).hexdigest()
+    said = provision("recover", "card.img", "--json")
+    assert said.code == 0, said.err
+    told = json.loads(said.out)
+    assert told["last_record_id"] >= answered[-1]
+    assert (told["boot_count"], told["troubles"], told["folder"]) == (1, [], "card.img")
+    assert hashlib.sha256((tmp_path / "card.img").read_bytes()).hexdigest() == before
+
+
+async def test_a_card_that_was_taken_out_in_peace_tells_its_media_too(tmp_path: Path, provision):
+    await lived(tmp_path / "data" / "loa-agent")
+    on_a_whole_card(ext4_of(tmp_path / "data", tmp_path / "part"), tmp_path / "card.img")
+    told = json.loads(provision("recover", "card.img", "--json").out)
+    assert (told["node"], told["media_files"], told["media_bytes"]) == (people.NODE, 1, 5_000)
+    assert [each["was_open"] for each in told["plays"]] == [True, False, False]
+
+
+@pytest.mark.parametrize("made", ["nothing", "no node's"])
+def test_a_card_without_a_nodes_memory_is_a_sentence(tmp_path: Path, provision, made):
+    make_image(tmp_path / "card.img")
+    if made == "no node's":
+        subprocess.run(["mke2fs", "-q", "-t", "ext4", str(tmp_path / "part"), "8M"], check=True)
+        on_a_whole_card((tmp_path / "part").read_bytes(), tmp_path / "card.img")
+    said = provision("recover", "card.img")
+    assert said.code == 1
+    assert "no node's memory is on card.img" in said.err
+    assert "Traceback" not in said.err
 
 
 async def test_a_damaged_file_tells_what_can_be_read_and_that_it_is_damaged(tmp_path: Path):
