@@ -19,7 +19,7 @@ from provisioning.flash import Flashed, NodeFiles, Stage, flash, read_card, tota
 from provisioning.images import Image, check_image, image_size
 from provisioning.terminal import interactive, live_console, print_json, print_table, say, warn
 
-EPILOG: Final = "loa-provision flash loa-node.img --to /dev/sdb --to /dev/sdc --card ./cards/3QBMGF42PY --card ./cards/7HK..."
+EPILOG: Final = "loa-provision flash loa-node.img --to /dev/sdb --to /dev/sdc --card ./cards/3QBMGF42PY --card ./cards/3X34C875ED"
 WORDS: Final[dict[Stage, str]] = {
     "probe": "thử dung lượng / size",
     "write": "ghi / write",
