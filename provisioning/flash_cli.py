@@ -171,6 +171,7 @@ def _flash_all(jobs: Sequence[Job], image: Image, *, quiet: bool) -> list[Outcom
             return [each.result() for each in begun]
         except KeyboardInterrupt:
             stopped.set()
+            warn("Dừng giữa chừng: các thẻ này chưa dùng được. / Stopped: these cards are not to be used.", style="bold red")
             raise
 
 

@@ -8,6 +8,8 @@ from typing import Final
 SECTOR_BYTES: Final = 512
 _PROTECTIVE: Final = 0xEE
 _ENTRIES: Final = 128
+_FARTHEST: Final = 1 << 40
+"""Sectors; a table of rubbish names places that no file can be read at."""
 
 Read = Callable[[int, int], bytes]
 """Offset and length to bytes; fewer at the end."""
@@ -40,8 +42,9 @@ def _gpt(read: Read) -> tuple[int, ...]:
     if not header.startswith(b"EFI PART"):
         return ()
     first, count, size = struct.unpack_from("<QII", header, 72)
-    if not 1 <= count <= _ENTRIES or size != _ENTRIES:
+    if not 1 <= count <= _ENTRIES or size != _ENTRIES or first > _FARTHEST:
         return ()
     table = read(first * SECTOR_BYTES, count * size)
     entries = [table[start : start + size] for start in range(0, len(table), size)]
-    return tuple(int.from_bytes(entry[32:40], "little") * SECTOR_BYTES for entry in entries if any(entry[:16]))
+    firsts = [int.from_bytes(entry[32:40], "little") for entry in entries if any(entry[:16])]
+    return tuple(each * SECTOR_BYTES for each in firsts if each <= _FARTHEST)

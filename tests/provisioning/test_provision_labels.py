@@ -1,7 +1,9 @@
 """Labels: what stands where, and what a telephone and an eye find on the printed page."""
 
+import io
 import os
 import re
+import struct
 from pathlib import Path
 
 import pytest
@@ -115,6 +117,31 @@ def test_the_pdf_has_a_page_of_a4_for_every_six_labels(sheets, pages):
         assert box[2:] == pytest.approx((SHEET_MM[0] * 72 / 25.4, SHEET_MM[1] * 72 / 25.4), abs=0.5)
     assert pages[0].size == (px(SHEET_MM[0]), px(SHEET_MM[1]))
     assert DPI == 300
+
+
+TIFF_HEAD = 200
+
+
+def images_in(content: bytes) -> list[Image.Image]:
+    """The pictures of a PDF as its reader sees them: each is fax-coded (group 4), so that a TIFF's head makes it readable."""
+    found = []
+    for head, coded in re.findall(rb"/Subtype /Image\n(.*?)>>stream\n(.*?)\nendstream", content, re.DOTALL):
+        wide, high = (int(re.search(rb"/%s (\d+)" % name, head)[1]) for name in (b"Width", b"Height"))
+        white_is_1 = b"/BlackIs1 true" in head and b"/DeviceGray" in head
+        shape = ((256, wide), (257, high), (258, 1), (259, 4), (262, int(white_is_1)))
+        tags = (*shape, (273, TIFF_HEAD), (277, 1), (278, high), (279, len(coded)))
+        entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+        tiff = b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4)
+        found.append(Image.open(io.BytesIO(tiff.ljust(TIFF_HEAD, b"\0") + coded)).convert("1"))
+    return found
+
+
+def test_the_pictures_in_the_pdf_are_the_pages_black_on_white(pages):
+    read = images_in(pdf(pages))
+    assert [each.size for each in read] == [page.size for page in pages]
+    for each, page in zip(read, pages, strict=True):
+        assert each.tobytes() == page.tobytes()
+        assert each.getpixel((0, 0)) == 255
 
 
 def test_a_word_that_is_wider_than_its_line_is_cut():

@@ -2,6 +2,8 @@
 
 import json
 import stat
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -147,6 +149,17 @@ def test_a_batch_that_meets_an_older_card_makes_none_of_its_own(site: Path, prov
     said = provision("node", "new", "--site", "site.json", "--sites", "cum.csv", "--out", "cards")
     assert (said.code, "already exists" in said.err) == (1, True)
     assert [path.name for path in (site / "cards").iterdir()] == [NODE]
+
+
+def test_a_disk_that_refuses_the_labels_keeps_no_card_of_the_batch(site: Path):
+    """The cards' files are small, the labels are not: a limit on the size of files stands for a full disk."""
+    words = ("node", "new", "--site", "site.json", "--out", "cards", "--count", "3")
+    limited = ("prlimit", "--fsize=12000", sys.executable, "-m", "provisioning", *words)
+    said = subprocess.run(limited, cwd=site, capture_output=True, text=True, timeout=60, check=False)
+    assert said.returncode == 1
+    assert "cannot write" in said.stderr
+    assert "Traceback" not in said.stderr
+    assert list((site / "cards").iterdir()) == []
 
 
 def test_labels_with_claims_in_them_are_not_written_over(site: Path, provision):
