@@ -26,6 +26,7 @@ from provisioning.terminal import print_json, print_lines, print_table, say
 node = typer.Typer(no_args_is_help=True, help="Nodes' cards and labels (thẻ nhớ và nhãn của cụm loa).")
 LABELS: Final = "labels.pdf"
 LIST: Final = "nodes.csv"
+"""Of a table's batch: which id was drawn for which of its lines."""
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
@@ -115,11 +116,13 @@ def _planned(wanted: Wanted, out: Path) -> Made:
     card, expect, labels = out / wanted.node, out / f"{wanted.node}.expect.json", out / LABELS
     refuse_existing(card, "folder")
     refuse_existing(expect, "file")
-    if labels.exists() or (out / LIST).exists():
+    if labels.exists():
         raise InputRefused(
-            f"{out} còn {LABELS} hay {LIST} của lần trước: in xong thì xóa, hoặc chọn thư mục khác"
-            f" / {out} still has {LABELS} or {LIST} of another batch: print and delete them, or name another folder"
+            f"{out} còn {LABELS} của lần trước: in xong thì xóa, hoặc chọn thư mục khác"
+            f" / still has {LABELS} of another batch: print and delete it, or name another folder"
         )
+    if wanted.name:
+        refuse_existing(out / LIST, "list")
     return Made(
         node=wanted.node, name=wanted.name, settlement=wanted.settlement, card=str(card), expect=str(expect), labels=str(labels)
     )
@@ -139,14 +142,15 @@ def _write(wanted: Sequence[Wanted], made: Sequence[Made], out: Path, *, links: 
             expected = ExpectedNode(node=card.node, verifier=card.verifier)
             write_whole(Path(papers.expect), msgspec.json.encode(expected) + b"\n", mode=enrol.SECRET_MODE)
             labels.append(Label(node=each.node, claim=card.claim, name=each.name, settlement=each.settlement))
-        write_whole(out / LIST, _list(wanted))
+        if wanted[0].name:
+            write_whole(out / LIST, _list(wanted))
         pages = [pen.draw(sheet) for sheet in lay_out(labels, pen.measure)]
         write_whole(out / LABELS, pdf(pages), mode=enrol.SECRET_MODE)
     except (InputRefused, OSError):
         for papers in made:
             shutil.rmtree(papers.card, ignore_errors=True)
             Path(papers.expect).unlink(missing_ok=True)
-        for name in (LIST, LABELS):
+        for name in (LIST, LABELS) if wanted[0].name else (LABELS,):
             (out / name).unlink(missing_ok=True)
         raise
 

@@ -151,6 +151,20 @@ def test_a_batch_that_meets_an_older_card_makes_none_of_its_own(site: Path, prov
     assert [path.name for path in (site / "cards").iterdir()] == [NODE]
 
 
+def test_a_machine_is_replaced_beside_the_batch_once_its_labels_are_gone(site: Path, provision):
+    (site / "cum.csv").write_bytes(table("Loa 1,52.24076.001,,"))
+    batch = ("node", "new", "--site", "site.json", "--sites", "cum.csv", "--out", "cards")
+    assert provision(*batch).code == 0
+    told = (site / "cards" / "nodes.csv").read_bytes()
+    (site / "cards" / "labels.pdf").unlink()
+    assert provision("node", "new", "--site", "site.json", "--out", "cards", "--node", NODE).code == 0
+    assert (site / "cards" / NODE / "claim").is_file()
+    assert (site / "cards" / "nodes.csv").read_bytes() == told
+    (site / "cards" / "labels.pdf").unlink()
+    again = provision(*batch)
+    assert (again.code, "nodes.csv already exists" in again.err) == (1, True)
+
+
 def test_a_disk_that_refuses_the_labels_keeps_no_card_of_the_batch(site: Path):
     """The cards' files are small, the labels are not: a limit on the size of files stands for a full disk."""
     words = ("node", "new", "--site", "site.json", "--out", "cards", "--count", "3")
