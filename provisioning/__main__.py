@@ -12,14 +12,19 @@ from provisioning.ceremony_cli import keys
 from provisioning.checking import judge, load_trust
 from provisioning.documents_cli import grant, placement, root
 from provisioning.files import refuse_existing
+from provisioning.flash_cli import EPILOG as FLASH_EPILOG
+from provisioning.flash_cli import flash_command
+from provisioning.image_cli import image
 from provisioning.node_cli import node
+from provisioning.recover_cli import EPILOG as RECOVER_EPILOG
+from provisioning.recover_cli import recover_command
 from provisioning.release_cli import release
 from provisioning.showing import lines_of
 from provisioning.terminal import print_json, print_lines, run, say, warn
 
 app = typer.Typer(
     name="loa-provision",
-    help="Keys, roots, grants and placements, made and signed offline (khóa, gốc tin cậy, phân quyền, đặt vị trí).",
+    help="Offline: keys, roots, grants, placements, nodes' cards (khóa, gốc tin cậy, phân quyền, vị trí, thẻ và nhãn).",
     epilog="Begin with: loa-provision key new --person nguyen-van-a --name 'Nguyễn Văn A' --out a.key",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -33,6 +38,9 @@ app.add_typer(placement, name="placement")
 app.add_typer(release, name="release")
 assert next_cli  # noqa: S101  it adds `next` to root and grant
 app.add_typer(node, name="node")
+app.add_typer(image, name="image")
+app.command("flash", epilog=FLASH_EPILOG)(flash_command)
+app.command("recover", epilog=RECOVER_EPILOG)(recover_command)
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")]
 

@@ -7,3 +7,7 @@ class InputRefused(Exception):
 
 class WrongPassphrase(InputRefused):
     """A key file did not open under the passphrase given."""
+
+
+class CardFailed(Exception):
+    """A card did not take or give back what it should: it was pulled out, is broken, or is a fake. The text is shown as it is."""
