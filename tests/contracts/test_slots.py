@@ -39,7 +39,8 @@ class PlainSource:
     def hold(self, *, held: bool) -> None:
         self.held = held
 
-    def close(self) -> str:
+    def close(self, *, keep: bool) -> str:
+        self.kept = keep
         return self.why
 
 

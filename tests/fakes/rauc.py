@@ -37,6 +37,7 @@ class Installer(ServiceInterface):
         super().__init__("de.pengutronix.rauc.Installer")
         self.machine = machine
         self.bundles: dict[str, tuple[Image, str]] = {}
+        self.asked: list[str] = []
         self.broken = ""
         self.last_error = ""
         self.progress = [0, "", 0]
@@ -64,6 +65,7 @@ class Installer(ServiceInterface):
             raise DBusError(FAILED, f"Unsupported key: {unknown}")
         required = args["require-manifest-hash"].value if "require-manifest-hash" in args else None
         self.machine.busy = True
+        self.asked.append(source)
         self.emit_properties_changed({"Operation": "installing"})
         asyncio.get_running_loop().call_soon(self._open, source, required)
 

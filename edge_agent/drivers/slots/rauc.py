@@ -29,8 +29,8 @@ class Source(Protocol):
     def hold(self, *, held: bool) -> None:
         """Leave the link to an order, or go on."""
 
-    def close(self) -> str:
-        """The installation is over; why the bundle could not be had, if that is why ("")."""
+    def close(self, *, keep: bool) -> str:
+        """The installation is over; why the bundle could not be had, if that is why (""). `keep`: it may go on later."""
 
 
 class RaucSlots:
@@ -90,7 +90,7 @@ class RaucSlots:
         except BaseExceptionGroup as several:
             raise several.exceptions[0] from None
         finally:
-            self._end("the program let go of RAUC")
+            self._end("the program let go of RAUC", keep=True)
             bus.close()
 
     async def _work(self, bus: Bus) -> None:
@@ -101,7 +101,7 @@ class RaucSlots:
             except (SlotsUnavailable, OSError) as error:
                 log.warning("%s: %s", type(command).__name__, error)
                 if isinstance(command, Install):
-                    self._end(str(error))
+                    self._end(str(error), keep=True)
                 else:
                     self._emit(SlotsFailed(str(error)[:200]))
 
@@ -150,7 +150,7 @@ class RaucSlots:
 
     def _heard(self, bus: Bus, member: str, body: list[Any]) -> None:
         if member == "NameOwnerChanged" and body[0] == RAUC and not body[2]:
-            self._end("RAUC ended in the middle of it")
+            self._end("RAUC ended in the middle of it", keep=True)
         elif member == "Completed" and self._busy:
             if body[0] == 0:
                 self._end("")
@@ -167,11 +167,11 @@ class RaucSlots:
             why = await bus.property("LastError") or why
         self._end(why)
 
-    def _end(self, why: str) -> None:
+    def _end(self, why: str, *, keep: bool = False) -> None:
         """An installation is over, one way or the other."""
         if not self._busy:
             return
         self._installing, self._busy = None, False
-        of_source = self._source.close()
+        of_source = self._source.close(keep=keep)
         lasting = not of_source and any(word in why.lower() for word in LASTING)
         self._emit(InstallEnded((of_source or why)[:200] if why else "", lasting=bool(why) and lasting))
