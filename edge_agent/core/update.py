@@ -154,6 +154,8 @@ def keep_up(turn: Turn) -> None:
     """Take the next step, if it may be taken; called at the end of every turn."""
     state, under = turn.state, turn.state.update
     if state.slots is None:
+        if under is None and not any(slot.kind == "release" for slot in state.documents):
+            return
         _wait(turn, "no-slots")
     elif state.update_kept and not state.update_recalled:
         if under is None or under.state not in update_view.UNDER_WAY:

@@ -16,6 +16,8 @@ from edge_agent.events import Event, InstallEnded, InstallProgressed, SlotConfir
 log = logging.getLogger(__name__)
 ASKS: Final = 16
 BOOTED: Final = "booted"
+RESTART_WORD: Final = Path("/run/loa-agent/restart")
+"""A unit of systemd restarts the machine when this file comes (loa-restart.path): the agent may nothing else as root."""
 LASTING: Final = ("manifest hash", "compatible", "signature", "format")
 """Words of RAUC about the bundle itself: the same bytes would be refused again. Everything else may be the link or the card."""
 
@@ -37,12 +39,19 @@ class RaucSlots:
     """One thing at a time, in the order asked. Whatever fails is told; a bus that is gone ends `run`."""
 
     def __init__(
-        self, emit: Callable[[Event], None], source: Source, *, bus_address: str | None = None, os_release: Path = OS_RELEASE
+        self,
+        emit: Callable[[Event], None],
+        source: Source,
+        *,
+        bus_address: str | None = None,
+        os_release: Path = OS_RELEASE,
+        restart_word: Path = RESTART_WORD,
     ) -> None:
         self._emit = emit
         self._source = source
         self._address = bus_address
         self._os_release = os_release
+        self._restart_word = restart_word
         self._asks: asyncio.Queue[Install | Activate | Confirm | Restart] = asyncio.Queue(ASKS)
         self._installing: Install | None = None
         self._busy = False
@@ -120,7 +129,7 @@ class RaucSlots:
                 await bus.rauc("Mark", "ss", "good", BOOTED)
                 self._emit(SlotConfirmed())
             case Restart():
-                await bus.restart()
+                self._restart_word.touch()
 
     async def _look(self, bus: Bus) -> SlotsChecked:
         """What runs and what boots next. While RAUC installs it tells less: nothing changes then, so the rest is known."""
