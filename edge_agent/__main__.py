@@ -25,7 +25,6 @@ from edge_agent.drivers.broker import Broker, Credentials, server_context, tls_c
 from edge_agent.drivers.enrol import Door, Enrolment
 from edge_agent.drivers.fetcher import Fetcher
 from edge_agent.drivers.player import PlayerDriver
-from edge_agent.drivers.slots import NoSlots
 from edge_agent.drivers.speech import Speaker
 from edge_agent.drivers.stick import Stick
 from edge_agent.drivers.store import Store
@@ -44,6 +43,7 @@ from edge_agent.material import (
     open_credentials,
     open_report_key,
     open_root,
+    open_slots,
 )
 from protocol import topics
 from protocol.envelope import payload_of, peek, seal
@@ -130,7 +130,7 @@ class Agent:
         )
         self.machine = Machine(state_folder, emit)
         self.stick = Stick(state_folder, node, emit)
-        self.slots = NoSlots()
+        self.slots = open_slots(config, state_folder, lambda: self._https_context(credentials), self._authorise, emit, chance)
         emit(Booted(self._with_pinned_root(memory)))
         for raw in self._card(memory):
             emit(Arrived(0, topics.topic("document", node=node), raw))

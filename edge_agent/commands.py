@@ -148,6 +148,12 @@ class Install(Struct, frozen=True, kw_only=True):
     budget_bytes: int | None = None
 
 
+class HoldInstall(Struct, frozen=True):
+    """What brings the bundle leaves the link to an emergency (True), or goes on."""
+
+    hold: bool
+
+
 class Activate(Struct, frozen=True):
     """The boot loader shall try the other slot next, a few times; then say what it will do (SlotsChecked)."""
 
@@ -172,6 +178,7 @@ Command = (
     | Evict
     | HoldFetch
     | Install
+    | HoldInstall
     | Activate
     | Confirm
     | Restart
@@ -188,6 +195,7 @@ __all__ = [
     "Evict",
     "Fetch",
     "HoldFetch",
+    "HoldInstall",
     "Hush",
     "Input",
     "Install",

@@ -4,7 +4,7 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -57,7 +57,8 @@ class Board(Struct, frozen=True, forbid_unknown_fields=True):
     """What is wired to this computer: sound card, amplifier's power, inputs, and who keeps the clock in step.
 
     `fm` and `line` name the ALSA capture device that such a programme comes in by (plughw:1); without one there is none.
-    `clock` is `chrony`, or the file that systemd-timesyncd touches at every synchronisation.
+    `clock` is `chrony`, or the file that systemd-timesyncd touches at every synchronisation. `slots`: `rauc` where RAUC keeps two
+    copies of the firmware.
     """
 
     sink: str = "alsa:default"
@@ -65,6 +66,7 @@ class Board(Struct, frozen=True, forbid_unknown_fields=True):
     fm: Device | None = None
     line: Device | None = None
     clock: str = "/run/systemd/timesync/synchronized"
+    slots: Literal["none", "rauc"] = "none"
 
 
 class EnrolAddress(Struct, frozen=True, forbid_unknown_fields=True):

@@ -16,6 +16,7 @@ from edge_agent.commands import (
     Evict,
     Fetch,
     HoldFetch,
+    HoldInstall,
     Hush,
     Install,
     Publish,
@@ -113,9 +114,10 @@ class Desk:
                 parts.fetcher.evict(files)
             case HoldFetch(hold):
                 parts.fetcher.hold(held=hold)
-                parts.slots.hold(held=hold)
             case Install():
                 parts.slots.install(command)
+            case HoldInstall(hold):
+                parts.slots.hold(held=hold)
             case Activate():
                 parts.slots.activate()
             case Confirm():

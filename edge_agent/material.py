@@ -1,9 +1,10 @@
 """Opens what the configuration names: root, report key, TLS files, amplifier, sink. Each mistake is one sentence."""
 
+import random
 import ssl
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -14,17 +15,20 @@ from edge_agent.drivers import amplifier
 from edge_agent.drivers.broker import Credentials, tls_context
 from edge_agent.drivers.clock import ChronyClock, SyncFileClock
 from edge_agent.drivers.enrol import IdentityBroken, Names, make_keys
+from edge_agent.drivers.slots import NoSlots
 from edge_agent.errors import AmplifierFailed
 from edge_agent.events import Event
 from edge_agent.player import sinks
 from edge_agent.player.score import InputName
-from edge_agent.ports import Amplifier, Clock
+from edge_agent.ports import Amplifier, Clock, Slots
 from protocol.documents import Root
 from protocol.envelope import Sealer, open_pinned_root
 from protocol.errors import ProtocolError
 from protocol.keys import from_pem, public_hex, sealer
 
 TIMESYNCD_FILE: Final = "/run/systemd/timesync/synchronized"
+BUNDLE_MOST_BYTES_S: Final = 250_000
+"""2 Mbit/s: less than any 4G link gives at night, so that an order never waits behind firmware."""
 ENROL: Final = "enrol this node anew with `loa-provision node new`"
 
 
@@ -124,6 +128,33 @@ def open_clock(config: Config, emit: Callable[[Event], None]) -> Clock:
     if file.is_dir():
         raise config.wrong("board.clock", f"{file} is a folder; write the file in it, as {TIMESYNCD_FILE}, or chrony")
     return SyncFileClock(file, emit)
+
+
+class RunningSlots(Slots, Protocol):
+    """What keeps the slots, and its work."""
+
+    async def run(self) -> None:
+        """Until cancelled."""
+
+
+def open_slots(
+    config: Config,
+    state: Path,
+    context: Callable[[], ssl.SSLContext],
+    authorise: Callable[[str], str],
+    emit: Callable[[Event], None],
+    chance: random.Random,
+) -> RunningSlots:
+    """Whoever keeps the two copies of the firmware; a machine with one copy needs no D-Bus in its memory."""
+    if config.board.slots == "none":
+        return NoSlots()
+    from edge_agent.drivers.slots.proxied import ProxiedSlots
+    from edge_agent.drivers.slots.proxy import RangeProxy
+
+    source = RangeProxy(
+        config.controller.media_url, state / "bundle", context, authorise, emit, chance, most_bytes_s=BUNDLE_MOST_BYTES_S
+    )
+    return ProxiedSlots(emit, source)
 
 
 def check_sink(config: Config) -> str:

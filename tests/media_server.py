@@ -35,6 +35,7 @@ class Asked:
     begin: int
     authorization: str
     given: int = 0
+    end: int | None = None
 
 
 @dataclass
@@ -93,8 +94,9 @@ class _Handler(BaseHTTPRequestHandler):
         place = self.server_of
         self.close_connection = True
         name = self.path.removeprefix("/media/")
-        found = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
-        asked = Asked(name, int(found[1]) if found else 0, self.headers.get("Authorization", ""))
+        found = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        end = int(found[2]) + 1 if found and found[2] else None
+        asked = Asked(name, int(found[1]) if found else 0, self.headers.get("Authorization", ""), end=end)
         place.asked.append(asked)
         manner = place.manners.pop(0) if place.manners else place.always.get(name, Manner())
         content = place.files.get(name)
@@ -106,10 +108,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, asked: Asked, manner: Manner, content: bytes) -> None:
         begin = asked.begin if manner.ranges else 0
-        rest = content[begin:]
+        rest = content[begin : asked.end if manner.ranges else None]
         if manner.lies:
             rest = bytes(byte ^ 0x55 for byte in rest)
         self.send_response(206 if manner.ranges else 200)
+        if manner.ranges:
+            self.send_header("Content-Range", f"bytes {begin}-{begin + len(rest) - 1}/{len(content)}")
         if not manner.endless:
             self.send_header("Content-Length", str(len(rest)))
         self.end_headers()

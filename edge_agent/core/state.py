@@ -261,6 +261,7 @@ class State(Struct, frozen=True, kw_only=True):
     update_again_ns: int = 0
     update_asked_ns: int | None = None
     update_bytes: int = 0
+    install_held: bool = False
     slot_confirmed: bool = False
     confirm_asked_ns: int | None = None
     update_said: UpdateState | None = None

@@ -12,7 +12,7 @@ from typing import Final, assert_never
 
 from msgspec import structs
 
-from edge_agent.commands import Activate, Command, Confirm, Install, PutUpdate, Restart
+from edge_agent.commands import Activate, Command, Confirm, HoldInstall, Install, PutUpdate, Restart
 from edge_agent.core import update_vetoes as vetoes
 from edge_agent.core import update_view
 from edge_agent.core.state import MS_NS, Turn
@@ -154,6 +154,8 @@ def keep_up(turn: Turn) -> None:
     """Take the next step, if it may be taken; called at the end of every turn."""
     state, under = turn.state, turn.state.update
     if state.slots is None:
+        if under is None and not any(slot.kind == "release" for slot in state.documents):
+            return
         _wait(turn, "no-slots")
     elif state.update_kept and not state.update_recalled:
         if under is None or under.state not in update_view.UNDER_WAY:
@@ -164,8 +166,17 @@ def keep_up(turn: Turn) -> None:
             _go_on_with_trial(turn, under)
         else:
             _install(turn, under)
+    _lend_link(turn)
     _keep_slot(turn)
     _say(turn)
+
+
+def _lend_link(turn: Turn) -> None:
+    """While an emergency stands the link belongs to it, also when its recordings are still to come."""
+    hold = bool(turn.state.alarms) and turn.state.slots is not None
+    if hold != turn.state.install_held:
+        turn.set(install_held=hold)
+        turn.tell(HoldInstall(hold))
 
 
 def _keep_slot(turn: Turn) -> None:

@@ -39,7 +39,8 @@ class PlainSource:
     def hold(self, *, held: bool) -> None:
         self.held = held
 
-    def close(self) -> str:
+    def close(self, *, keep: bool) -> str:
+        self.kept = keep
         return self.why
 
 
@@ -99,7 +100,11 @@ async def stage(request, tmp_path) -> AsyncIterator[Stage]:
             address = await stack.enter_async_context(private_bus())
             made.service = Service(machine)
             await made.service.open(address)
-            made.slots = RaucSlots(made.emit, made.source, bus_address=address, os_release=os_release(tmp_path))
+            word = tmp_path / "restart"
+            made.slots = RaucSlots(
+                made.emit, made.source, bus_address=address, os_release=os_release(tmp_path), restart_word=word
+            )
+            stack.callback(asyncio.create_task(restarts(machine, word)).cancel)
         task = asyncio.create_task(made.slots.run())
         await made.told_of(SlotsChecked)
         yield made
@@ -108,6 +113,12 @@ async def stage(request, tmp_path) -> AsyncIterator[Stage]:
             await task
         if made.service is not None:
             made.service.die()
+
+
+async def restarts(machine: Machine, word: Path) -> None:
+    """What loa-restart.path does."""
+    await until(word.exists, within_s=100)
+    machine.boot()
 
 
 def os_release(folder: Path) -> Path:

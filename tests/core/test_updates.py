@@ -85,6 +85,15 @@ def test_a_broker_that_was_away_before_the_update_is_not_asked_for_after_it():
     assert node.told().state == "good"
 
 
+def test_no_step_is_taken_before_it_is_on_a_slow_card():
+    node = Updating()
+    node.save_ms = 100_000
+    node.give(release())
+    node.live(2 * 3_600)
+    assert node.how_often(Restart) == 1
+    assert node.unsaved == []
+
+
 # --- what holds it back ---
 
 
@@ -158,6 +167,7 @@ def test_an_emergency_after_the_install_holds_back_the_restart():
     node.give(start(node.true_ms, sound_max_s=1_800, repeats=100))
     node.live(INSTALL_S + 60)
     assert (node.told().state, node.told().reason, node.how_often(Activate)) == ("installed", "emergency", 0)
+    assert node.install_held
     assert node.live(3_600).told().state == "good"
     assert node.loud_at == []
 

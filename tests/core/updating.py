@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Iterable
 
-from edge_agent.commands import Activate, Confirm, Install, PutUpdate, Restart, Save
+from edge_agent.commands import Activate, Confirm, HoldInstall, Install, PutUpdate, Restart, Save
 from edge_agent.events import (
     Event,
     InstallEnded,
@@ -48,6 +48,8 @@ class Updating(Node):
         self.instants = itertools.count()
         self.asked: list[object] = []
         self.loud_at: list[object] = []
+        self.unsaved: list[object] = []
+        self.install_held = False
         self.fails: dict[str, list[str]] = {"install": [], "activate": [], "confirm": []}
         self.lasting = False
         self.power_low: bool | None = None
@@ -104,11 +106,16 @@ class Updating(Node):
                 self._instant()
                 self.asked.append(command)
                 loud = bool(self.player.active) or bool(self.state.alarms)
+                of_update = not isinstance(command, Confirm) or self.machine.booted == "B"
+                if of_update and self.card.update != self.state.update:
+                    self.unsaved.append(command)
                 if loud and not isinstance(command, Confirm):
                     self.loud_at.append(command)
                 self._do(command)
                 if not isinstance(command, Restart):
                     self._instant()
+            case HoldInstall(hold):
+                self.install_held = hold
             case _:
                 super()._obey(command)
 

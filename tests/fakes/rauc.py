@@ -1,4 +1,4 @@
-"""RAUC's and logind's documented D-Bus interfaces, served on a private bus, with the machine of ab_machine.py behind them.
+"""RAUC's documented D-Bus interface, served on a private bus, with the machine of ab_machine.py behind it.
 
 As RAUC 1.13 does: while an installation is under way, Mark and GetSlotStatus answer with an error; InstallBundle answers at once
 and Completed comes later; unknown arguments are refused; the reason of a failure stands in LastError.
@@ -37,6 +37,7 @@ class Installer(ServiceInterface):
         super().__init__("de.pengutronix.rauc.Installer")
         self.machine = machine
         self.bundles: dict[str, tuple[Image, str]] = {}
+        self.asked: list[str] = []
         self.broken = ""
         self.last_error = ""
         self.progress = [0, "", 0]
@@ -64,6 +65,7 @@ class Installer(ServiceInterface):
             raise DBusError(FAILED, f"Unsupported key: {unknown}")
         required = args["require-manifest-hash"].value if "require-manifest-hash" in args else None
         self.machine.busy = True
+        self.asked.append(source)
         self.emit_properties_changed({"Operation": "installing"})
         asyncio.get_running_loop().call_soon(self._open, source, required)
 
@@ -152,19 +154,6 @@ class Installer(ServiceInterface):
         return self.machine.booted
 
 
-class Login(ServiceInterface):
-    """org.freedesktop.login1.Manager, as far as Reboot."""
-
-    def __init__(self, machine: Machine) -> None:
-        super().__init__("org.freedesktop.login1.Manager")
-        self.machine = machine
-
-    @dbus_method()
-    def Reboot(self, interactive: "b"):  # noqa: F821, N802
-        assert not interactive
-        self.machine.boot()
-
-
 @contextlib.asynccontextmanager
 async def private_bus() -> AsyncIterator[str]:
     """A dbus-daemon of our own; its address."""
@@ -181,20 +170,17 @@ async def private_bus() -> AsyncIterator[str]:
 
 
 class Service:
-    """RAUC and logind on a bus."""
+    """RAUC on a bus."""
 
     def __init__(self, machine: Machine) -> None:
         self.installer = Installer(machine)
-        self.login = Login(machine)
         self._bus: MessageBus | None = None
 
     async def open(self, address: str) -> None:
         self._bus = await MessageBus(bus_address=address, bus_type=BusType.SESSION).connect()
         self._ended = asyncio.ensure_future(self._bus.wait_for_disconnect())
         self._bus.export("/", self.installer)
-        self._bus.export("/org/freedesktop/login1", self.login)
-        for name in ("de.pengutronix.rauc", "org.freedesktop.login1"):
-            assert await self._bus.request_name(name) is RequestNameReply.PRIMARY_OWNER
+        assert await self._bus.request_name("de.pengutronix.rauc") is RequestNameReply.PRIMARY_OWNER
 
     def die(self) -> None:
         """RAUC's process ends."""

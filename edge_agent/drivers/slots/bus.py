@@ -1,4 +1,4 @@
-"""RAUC and logind over D-Bus, as far as an update needs them: calls with deadlines, and their errors as ours."""
+"""RAUC over D-Bus, as far as an update needs it: calls with deadlines, and its errors as ours."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -14,7 +14,6 @@ RAUC: Final = "de.pengutronix.rauc"
 INSTALLER: Final = "de.pengutronix.rauc.Installer"
 PROPERTIES: Final = "org.freedesktop.DBus.Properties"
 DAEMON: Final = "org.freedesktop.DBus"
-LOGIN: Final = "org.freedesktop.login1"
 DEADLINE_S: Final = 60.0
 """Marking writes the boot loader's environment: a slow card takes seconds."""
 WATCHED: Final = (
@@ -89,7 +88,3 @@ class Bus:
         """Begin an installation; the signal Completed tells its end."""
         wanted: Mapping[str, Variant] = {"require-manifest-hash": Variant("s", manifest)}
         await self.rauc("InstallBundle", "sa{sv}", source, dict(wanted))
-
-    async def restart(self) -> None:
-        """Ask logind to restart the machine."""
-        await self.call(LOGIN, "/org/freedesktop/login1", f"{LOGIN}.Manager", "Reboot", "b", False)

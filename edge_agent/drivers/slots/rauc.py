@@ -16,6 +16,8 @@ from edge_agent.events import Event, InstallEnded, InstallProgressed, SlotConfir
 log = logging.getLogger(__name__)
 ASKS: Final = 16
 BOOTED: Final = "booted"
+RESTART_WORD: Final = Path("/run/loa-agent/restart")
+"""A unit of systemd restarts the machine when this file comes (loa-restart.path): the agent may nothing else as root."""
 LASTING: Final = ("manifest hash", "compatible", "signature", "format")
 """Words of RAUC about the bundle itself: the same bytes would be refused again. Everything else may be the link or the card."""
 
@@ -29,20 +31,27 @@ class Source(Protocol):
     def hold(self, *, held: bool) -> None:
         """Leave the link to an order, or go on."""
 
-    def close(self) -> str:
-        """The installation is over; why the bundle could not be had, if that is why ("")."""
+    def close(self, *, keep: bool) -> str:
+        """The installation is over; why the bundle could not be had, if that is why (""). `keep`: it may go on later."""
 
 
 class RaucSlots:
     """One thing at a time, in the order asked. Whatever fails is told; a bus that is gone ends `run`."""
 
     def __init__(
-        self, emit: Callable[[Event], None], source: Source, *, bus_address: str | None = None, os_release: Path = OS_RELEASE
+        self,
+        emit: Callable[[Event], None],
+        source: Source,
+        *,
+        bus_address: str | None = None,
+        os_release: Path = OS_RELEASE,
+        restart_word: Path = RESTART_WORD,
     ) -> None:
         self._emit = emit
         self._source = source
         self._address = bus_address
         self._os_release = os_release
+        self._restart_word = restart_word
         self._asks: asyncio.Queue[Install | Activate | Confirm | Restart] = asyncio.Queue(ASKS)
         self._installing: Install | None = None
         self._busy = False
@@ -90,7 +99,7 @@ class RaucSlots:
         except BaseExceptionGroup as several:
             raise several.exceptions[0] from None
         finally:
-            self._end("the program let go of RAUC")
+            self._end("the program let go of RAUC", keep=True)
             bus.close()
 
     async def _work(self, bus: Bus) -> None:
@@ -101,7 +110,7 @@ class RaucSlots:
             except (SlotsUnavailable, OSError) as error:
                 log.warning("%s: %s", type(command).__name__, error)
                 if isinstance(command, Install):
-                    self._end(str(error))
+                    self._end(str(error), keep=True)
                 else:
                     self._emit(SlotsFailed(str(error)[:200]))
 
@@ -120,7 +129,7 @@ class RaucSlots:
                 await bus.rauc("Mark", "ss", "good", BOOTED)
                 self._emit(SlotConfirmed())
             case Restart():
-                await bus.restart()
+                self._restart_word.touch()
 
     async def _look(self, bus: Bus) -> SlotsChecked:
         """What runs and what boots next. While RAUC installs it tells less: nothing changes then, so the rest is known."""
@@ -150,7 +159,7 @@ class RaucSlots:
 
     def _heard(self, bus: Bus, member: str, body: list[Any]) -> None:
         if member == "NameOwnerChanged" and body[0] == RAUC and not body[2]:
-            self._end("RAUC ended in the middle of it")
+            self._end("RAUC ended in the middle of it", keep=True)
         elif member == "Completed" and self._busy:
             if body[0] == 0:
                 self._end("")
@@ -167,11 +176,11 @@ class RaucSlots:
             why = await bus.property("LastError") or why
         self._end(why)
 
-    def _end(self, why: str) -> None:
+    def _end(self, why: str, *, keep: bool = False) -> None:
         """An installation is over, one way or the other."""
         if not self._busy:
             return
         self._installing, self._busy = None, False
-        of_source = self._source.close()
+        of_source = self._source.close(keep=keep)
         lasting = not of_source and any(word in why.lower() for word in LASTING)
         self._emit(InstallEnded((of_source or why)[:200] if why else "", lasting=bool(why) and lasting))
