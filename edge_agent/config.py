@@ -134,6 +134,8 @@ def load(path: Path) -> Config:
     except msgspec.ValidationError as error:
         raise _named(path, error) from error
     config = Config(**msgspec.structs.asdict(table), file=path)
+    if key := _with_nul(msgspec.to_builtins(table)):
+        raise config.wrong(key, f"it holds a character that no name can hold (\\u0000); correct it, or {_REMEDY}")
     if not is_valid(config.identity.node):
         raise config.wrong("identity.node", f"{config.identity.node!r} is no node id; copy the 10 letters of the label")
     port = config.controller.media_url.rpartition(":")[2]
@@ -141,6 +143,14 @@ def load(path: Path) -> Config:
         raise config.wrong("controller.media_url", f"there is no port {port}; a port is 1 to {HIGHEST_PORT}")
     _check_files(config)
     return config
+
+
+def _with_nul(value: object, key: str = "") -> str:
+    """The first key whose text holds a NUL, which ends every name for the system; empty when none does."""
+    if isinstance(value, str):
+        return key if "\0" in value else ""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return next((found for name, each in inner if (found := _with_nul(each, f"{key}.{name}".strip(".")))), "")
 
 
 def _named(path: Path, error: msgspec.ValidationError) -> ConfigWrong:

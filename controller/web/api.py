@@ -24,7 +24,7 @@ from controller.actions import (
     views,
 )
 from controller.errors import Refused
-from controller.web.local import Asked, as_json, body_of, who_of
+from controller.web.local import Asked, At, as_json, body_of, who_of
 from controller.web.visitor import parts_of
 
 MOST_BYTES: Final = 2_000_000
@@ -184,7 +184,7 @@ async def post_service(request: Asked) -> Response[bytes]:
 
 
 @get("/v1/incidents")
-async def get_incidents(request: Asked, since_ms: int = 0) -> Response[bytes]:
+async def get_incidents(request: Asked, since_ms: At = 0) -> Response[bytes]:
     """Incidents, newest first."""
     return as_json(await emergencies.incidents(parts_of(request), who_of(request), since_ms))
 

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from controller.actions import audit, people, plays, refusals
 from controller.core.access import Duty
-from controller.web.local import Asked, as_json, body_of, who_of
+from controller.web.local import Asked, At, Limit, as_json, body_of, who_of
 from controller.web.visitor import parts_of
 
 
@@ -75,7 +75,7 @@ async def post_enable(request: Asked, name: str) -> Response[bytes]:
 
 @get("/v1/plays")
 async def get_plays(
-    request: Asked, node: str | None = None, since_ms: int = 0, until_ms: int | None = None, limit: int = 500
+    request: Asked, node: str | None = None, since_ms: At = 0, until_ms: At | None = None, limit: Limit = 500
 ) -> Response[bytes]:
     """Proof of play."""
     return as_json(await plays.list_all(parts_of(request), who_of(request), node, since_ms, until_ms, limit))
@@ -88,7 +88,7 @@ async def get_refusals(request: Asked, node: str | None = None) -> Response[byte
 
 
 @get("/v1/audit")
-async def get_audit(request: Asked, limit: int = 500) -> Response[bytes]:
+async def get_audit(request: Asked, limit: Limit = 500) -> Response[bytes]:
     """What people did."""
     return as_json(await audit.list_all(parts_of(request), who_of(request), limit))
 

@@ -10,10 +10,9 @@ from litestar.response import Stream
 from litestar.types import ControllerRouterHandler
 
 from controller.actions import plan_reports
-from controller.web.local import Asked, as_json, who_of
+from controller.web.local import Asked, Limit, as_json, who_of
 from controller.web.visitor import parts_of
 
-Limit = Annotated[int, Parameter(ge=1, le=10_000)]
 Every = Annotated[int, Parameter(ge=0, le=1)]
 
 

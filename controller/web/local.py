@@ -1,16 +1,21 @@
 """What every route of the unix socket shares: who asks, what is asked, and the answer as JSON."""
 
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from litestar import Request, Response
 from litestar.datastructures import State
+from litestar.params import Parameter
 
 from controller.core.access import EVERYTHING
 from controller.parts import Actor
+from protocol.units import MAX_MS
 
 T = TypeVar("T")
 Asked = Request[None, None, State]
+Limit = Annotated[int, Parameter(ge=1, le=10_000)]
+At = Annotated[int, Parameter(ge=0, le=MAX_MS)]
+"""An instant in UTC ms."""
 
 
 def who_of(request: Asked) -> Actor:
