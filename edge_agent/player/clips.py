@@ -94,10 +94,11 @@ class ClipSource:
         return self._arrived_bytes - self._taken_bytes
 
     def ready(self) -> bool:
-        """Whether 40 ms are there (and are from where it is to begin), or the end."""
+        """Whether 40 ms are there (and are from where it is to begin), or the end; or less than that, and nothing more comes."""
         if not self._settled and self._queued_bytes:
             self._settled = self.drained or time.monotonic_ns() - self._first_ns > SETTLING_NS
-        return (self._settled and self._queued_bytes >= ENOUGH_BYTES + self._drop_bytes) or self.over()
+        enough = self._settled and self._queued_bytes >= ENOUGH_BYTES + self._drop_bytes
+        return enough or self.drained or self._stalled() or self.over()
 
     def read(self, count: int) -> bytes:
         """What has been decoded, up to the true length."""
@@ -127,9 +128,13 @@ class ClipSource:
             return False
         if self.drained:
             self._judge_end()
-        elif not self.fault and self._decoder is not None and time.monotonic_ns() - self._news_ns > STALLED_NS:
+        elif not self.fault and self._stalled():
             self.fault = f"gave no sound for {STALLED_NS // 1_000_000_000} s"
         return bool(self.drained or self.fault)
+
+    def _stalled(self) -> bool:
+        """Whether libVLC has it open and has given nothing for too long."""
+        return self._decoder is not None and not self.paused and time.monotonic_ns() - self._news_ns > STALLED_NS
 
     def _judge_end(self) -> None:
         if self.fault or self.closed:
