@@ -1,5 +1,6 @@
 """The command `release` of loa-provision: from a bundle to a document that two persons of the release desk signed, offline."""
 
+import hashlib
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -8,7 +9,7 @@ import typer
 
 from protocol.documents import Root
 from protocol.errors import Malformed, Superseded
-from protocol.release import Bundle, Release, ReleaseBody
+from protocol.release import Bundle, PageFile, Release, ReleaseBody
 from protocol.release_rules import check_floor, check_release
 from protocol.rules import document_mark
 from provisioning import papers
@@ -51,8 +52,29 @@ def read_before(path: Path) -> Before:
     return Before(path, paper.payload, paper.digest)
 
 
+def page_files(folder: Path) -> tuple[PageFile, ...]:
+    """The signing page's files in a folder, as `loa signing-page --to` makes it, with their SHA-256. Raises InputRefused."""
+    remedy = f"make it with `loa signing-page --to {folder}`"
+    try:
+        files = sorted(path for path in folder.iterdir() if path.is_file())
+        found = tuple(PageFile(name=path.name, sha256=hashlib.sha256(path.read_bytes()).hexdigest()) for path in files)
+    except OSError as error:
+        raise InputRefused(f"{folder} cannot be read ({error.strerror}): {remedy}") from error
+    if not any(each.name == "index.html" for each in found):
+        raise InputRefused(f"{folder} holds no index.html: {remedy}")
+    return found
+
+
 def build_release(
-    root: Root, bundle: BundleFile, *, build: int, floor: int, days: int, at_ms: int, old: Before | None
+    root: Root,
+    bundle: BundleFile,
+    *,
+    build: int,
+    floor: int,
+    days: int,
+    at_ms: int,
+    old: Before | None,
+    page: tuple[PageFile, ...],
 ) -> Release:
     """The release of a bundle under a root, after `old`. Raises Malformed or Superseded for what no node would take."""
     made = Release(
@@ -71,12 +93,13 @@ def build_release(
             floor=floor,
             bundle=Bundle(sha256=bundle.sha256, bytes=bundle.bytes),
             manifest=bundle.manifest_sha256,
+            page=page,
         ),
     )
     try:
         msgspec.json.decode(msgspec.json.encode(made), type=Release)
     except msgspec.ValidationError as error:
-        raise Malformed(f"the bundle's manifest does not fit: {error}") from error
+        raise Malformed(f"the bundle's manifest or a name of the page does not fit: {error}") from error
     check_release(made)
     if old is not None:
         if old.release.subject != made.subject:
@@ -105,6 +128,9 @@ def release_new(
     ] = None,
     build: Annotated[int | None, typer.Option(help="The build number, when the manifest names none.")] = None,
     old: Annotated[Path | None, typer.Option(help="The release that this one follows.")] = None,
+    page: Annotated[
+        Path | None, typer.Option(help="The signing page's files, from `loa signing-page --to`: their hashes are signed too.")
+    ] = None,
     days: Annotated[int, typer.Option(min=1, max=1_100, help="For so many days nodes may take it in.")] = 365,
     dry_run: DryOption = False,
     as_json: JsonOption = False,
@@ -116,9 +142,9 @@ def release_new(
     if lowest is None:
         raise InputRefused("no floor: name the lowest build that may still be installed with --floor (0: any), or --old")
     found = read_bundle(bundle)
-    number = _build(bundle, found, build)
+    number, named = _build(bundle, found, build), page_files(page) if page is not None else ()
     try:
-        made = build_release(root, found, build=number, floor=lowest, days=days, at_ms=now_ms(), old=before)
+        made = build_release(root, found, build=number, floor=lowest, days=days, at_ms=now_ms(), old=before, page=named)
     except (Malformed, Superseded) as error:
         raise InputRefused(f"no node would take this release: {error}") from error
     draft(made, out, kind="release", dry_run=dry_run, as_json=as_json)

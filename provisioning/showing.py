@@ -104,6 +104,7 @@ def _release(body: ReleaseBody) -> list[Line]:
         ("floor (mức sàn)", f"no build below {body.floor} may be installed after it, ever"),
         ("bundle (gói)", f"{body.bundle.bytes / 1e6:,.1f} MB, SHA-256 {body.bundle.sha256}"),
         ("manifest", f"SHA-256 {body.manifest}"),
+        *((f"page: {file.name}", f"SHA-256 {file.sha256}") for file in body.page),
     ]
 
 

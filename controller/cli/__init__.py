@@ -21,6 +21,7 @@ from controller.cli import (
     report,
     rollouts,
     running,
+    signing_files,
     stations,
     suspending,
     timekeeping,
@@ -40,7 +41,9 @@ app.command("serve", epilog="loa serve --state ./state")(running.serve)
 app.command("signer", epilog="loa signer --state ./state")(running.signer)
 app.command("service-key", epilog="loa service-key --area 52.24076 --out service-24076.pub")(running.service_key)
 app.command("service-grant", epilog="loa service-grant grant-24076.json --state /var/lib/loa-signer")(running.service_grant)
-app.command("signing-page", epilog="loa signing-page --json")(running.signing_page)
+app.command("signing-page", epilog="loa signing-page --release release.json --root root.json --served https://ky.example.vn")(
+    signing_files.signing_page
+)
 app.command("status", epilog="loa status --json")(running.status)
 app.add_typer(places.app, name="area")
 app.add_typer(boards.app, name="node")

@@ -178,29 +178,6 @@ def service_grant(
     say(f"The signer knows the grant of {area} now; it needs no restart.")
 
 
-def signing_page(
-    *,
-    to: Annotated[Path | None, typer.Option(help="Copy the files into this folder, for another machine to serve.")] = None,
-    controller: Annotated[list[str] | None, typer.Option(help="Controller's origin, for the policy header (repeat).")] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """The signing page's files with their SHA-256, to hold what is served against the release; and the headers they need."""
-    from controller import signing_site
-
-    manifest = signing_site.manifest()
-    if to is not None:
-        to.mkdir(parents=True, exist_ok=True)
-        for name, content in signing_site.files().items():
-            write_whole(to / name, content)
-    headers = signing_site.headers(controller or ["https://CONTROLLER:8443"])
-    if as_json:
-        print_json({"files": manifest, "headers": headers})
-        return
-    print_lines([(digest, name) for name, digest in manifest.items()])
-    say("Serve them with these headers:")
-    print_lines(list(headers.items()))
-
-
 def status(*, as_json: JsonOption = False, state: StateOption = DEFAULT_STATE) -> None:
     """How the controller is."""
     folder = StateFolder(state).require()
