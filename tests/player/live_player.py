@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import subprocess
 import sys
@@ -34,7 +35,7 @@ class LivePlayer:
         )
         self.reports: list[wire.Report] = []
         self._news = threading.Condition()
-        self._ids = iter(range(1, 10_000))
+        self._ids = itertools.count(1)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         self.wait(wire.Ready)
