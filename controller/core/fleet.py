@@ -74,6 +74,10 @@ _TROUBLES: Final[dict[str, tuple[str, str]]] = {
     "data-budget": ("đã dùng hết dung lượng SIM của tháng cho nội dung", "the SIM's data for content is used up for this month"),
     "enrol-failed": ("không xin hay gia hạn được chứng chỉ", "it cannot ask for or renew its certificate"),
     "disk-low": ("thẻ nhớ sắp đầy", "the card is nearly full"),
+    "slots-failed": (
+        "phần cập nhật (hai khe hệ điều hành) không trả lời",
+        "the part that installs updates (two slots) does not answer",
+    ),
     "fetcher-failed": ("phần tải tệp phải khởi động lại", "the fetcher had to be restarted"),
     "hot": ("máy quá nóng", "the computer is too hot"),
     "machine-failed": ("không đọc được tình trạng máy", "the machine's figures cannot be read"),
