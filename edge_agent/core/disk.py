@@ -20,7 +20,8 @@ def saved(turn: Turn, event: Saved) -> None:
     if after is None:
         return
     turn.trouble("storage-failed", there=bool(turn.state.unwritten))
-    turn.set(retry_ns=turn.now.mono_ns)  # the card takes something again
+    if turn.state.unwritten:
+        turn.set(retry_ns=turn.now.mono_ns)  # the card takes something again
     if after.alarm is not None:
         alarms.take_effect(turn, after.alarm, after.record)
     if after.play_id is not None:

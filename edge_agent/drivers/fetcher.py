@@ -10,13 +10,13 @@ import random
 import shutil
 import socket
 import ssl
-import struct
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Final
 from urllib.parse import urlsplit
 
+from edge_agent.carried import carried_bytes
 from edge_agent.commands import Want
 from edge_agent.errors import FetchFailed
 from edge_agent.events import Event, MediaEvicted, MediaFailed, MediaReceived, MediaStored
@@ -33,8 +33,6 @@ LONGEST_WAIT_WRONG_S: Final = 6 * 3_600.0
 DISK_RESERVE_BYTES: Final = 64 * 2**20
 TELL_EVERY_BYTES: Final = 2**20
 """So much of a long file may a power cut take from the count of what the link carried."""
-TCP_INFO_BYTES: Final = struct.Struct("=120xQQ")
-"""Where Linux (4.1 and later) says in `struct tcp_info` what was sent and acknowledged, and what was received."""
 
 
 class WrongBytes(FetchFailed):
@@ -289,10 +287,7 @@ class _Meter:
 
     def close(self, sock: socket.socket) -> None:
         """A try is over: what the connection carried beside the file (handshake, headers, TLS) counts too."""
-        carried = 0
-        with contextlib.suppress(OSError, struct.error):  # an old or other kernel: the file's own bytes count
-            carried = sum(TCP_INFO_BYTES.unpack(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_BYTES.size)))
-        self.count(max(0, carried - self._of_this_try), ends=True)
+        self.count(max(0, carried_bytes(sock) - self._of_this_try), ends=True)  # of an old kernel the file's own bytes count
         self._of_this_try = 0
 
 

@@ -2,21 +2,18 @@
 
 import contextlib
 import http.client
-import socket
 import ssl
-import struct
 import time
 from collections.abc import Callable
 from typing import Final
 from urllib.parse import urlsplit
 
+from edge_agent.carried import carried_bytes
 from edge_agent.drivers.slots.blocks import Blocks
 from edge_agent.errors import FetchFailed
 
 CHUNK_BYTES: Final = 16_384
 LASTING: Final = (401, 403, 404, 410)
-TCP_INFO_BYTES: Final = struct.Struct("=120xQQ")
-"""Where Linux says in `struct tcp_info` what was sent and acknowledged, and what was received."""
 
 
 class Refused(FetchFailed):
@@ -108,11 +105,8 @@ class Upstream:
         connection, self._connection = self._connection, None
         if connection is None:
             return
-        sock = connection.sock
-        if sock is not None:
-            with contextlib.suppress(OSError, struct.error):
-                words = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_BYTES.size)
-                self._count(max(0, sum(TCP_INFO_BYTES.unpack(words)) - self._counted))
+        if connection.sock is not None:
+            self._count(max(0, carried_bytes(connection.sock) - self._counted))
         connection.close()
 
 
