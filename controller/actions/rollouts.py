@@ -1,5 +1,6 @@
 """Fleet upgrades: started, paused, resumed, aborted by people; moved on by what nodes say. Each step is one transaction."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import partial
 
@@ -185,10 +186,7 @@ def _note_change(tx: Transaction, number: int, before: Rollout, after: Rollout, 
 
 
 def _counts(rollout: Rollout) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for member in rollout.members.values():
-        found[member.stand] = found.get(member.stand, 0) + 1
-    return found
+    return dict(Counter(member.stand for member in rollout.members.values()))
 
 
 def _one(tx: Transaction, number: int) -> RolloutStored:
@@ -219,7 +217,14 @@ async def _known(parts: Parts, who: Actor, number: int) -> RolloutStored:
 async def one(parts: Parts, who: Actor, number: int) -> RolloutView:
     """One rollout with its nodes. Raises Refused for one that nobody knows."""
     await _known(parts, who, number)
-    return await parts.database.read(partial(_view, parts=parts, picture=picture_of(parts.world), number=number))
+    picture = picture_of(parts.world)
+
+    def read(tx: Transaction) -> RolloutView:
+        stored = _one(tx, number)
+        view = _view(tx, stored, parts=parts, picture=picture)
+        return structs.replace(view, nodes=_members(tx, stored.rollout, picture))
+
+    return await parts.database.read(read)
 
 
 async def list_all(parts: Parts, who: Actor) -> list[RolloutView]:
@@ -228,25 +233,20 @@ async def list_all(parts: Parts, who: Actor) -> list[RolloutView]:
 
     def read(tx: Transaction) -> list[RolloutView]:
         found = [_one(tx, number) for number in rollouts.all_numbers(tx)]
-        own = [stored.id for stored in found if _seen(parts, who, stored)]
-        return [structs.replace(_view(tx, parts=parts, picture=picture, number=number), nodes=()) for number in own]
+        return [_view(tx, stored, parts=parts, picture=picture) for stored in found if _seen(parts, who, stored)]
 
     return await parts.database.read(read)
 
 
-def _view(tx: Transaction, *, parts: Parts, picture: Picture, number: int) -> RolloutView:
-    stored = _one(tx, number)
-    rollout, held, states = (
-        stored.rollout,
-        releases.named(tx, stored.rollout.release),
-        nodes.states_of(tx, stored.rollout.members),
-    )
+def _view(tx: Transaction, stored: RolloutStored, *, parts: Parts, picture: Picture) -> RolloutView:
+    """A rollout without its nodes."""
+    rollout, held = stored.rollout, releases.named(tx, stored.rollout.release)
     release, bundle = held.document, held.document.body.bundle
     left = [[node for node in wave if rollout.members[node].stand in ("open", "offered", "begun")] for wave in rollout.waves]
     going = rollout.ended_ms is None and rollout.phase == "running"
     ends = ends_of([wave for wave in left if wave], picture.networks, parts.now_ms())
     return RolloutView(
-        id=number,
+        id=stored.id,
         release=rollout.release,
         compatible=release.subject,
         version=release.body.version,
@@ -266,16 +266,20 @@ def _view(tx: Transaction, *, parts: Parts, picture: Picture, number: int) -> Ro
         deadline_ms=rollout.deadline_ms,
         eta_ms=min(ends[-1], rollout.deadline_ms) if going and ends else None,
         bounds=rollout.bounds,
-        nodes=tuple(
-            RolloutNode(
-                node=node,
-                name=picture.names.get(node, node),
-                settlement_name=picture.settlements.get(node, ""),
-                wave=wave,
-                online=states[node].online if node in states else "retired",
-                **structs.asdict(rollout.members[node]),
-            )
-            for wave, members in enumerate(rollout.waves)
-            for node in members
-        ),
+    )
+
+
+def _members(tx: Transaction, rollout: Rollout, picture: Picture) -> tuple[RolloutNode, ...]:
+    states = nodes.states_of(tx, rollout.members)
+    return tuple(
+        RolloutNode(
+            node=node,
+            name=picture.names.get(node, node),
+            settlement_name=picture.settlements.get(node, ""),
+            wave=wave,
+            online=states[node].online if node in states else "retired",
+            **structs.asdict(rollout.members[node]),
+        )
+        for wave, members in enumerate(rollout.waves)
+        for node in members
     )

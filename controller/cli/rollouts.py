@@ -1,7 +1,10 @@
 """`loa rollout`: firmware to the fleet, in waves: planned, started, watched, paused, resumed, aborted."""
 
+import functools
+import inspect
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 import typer
@@ -48,27 +51,26 @@ class Bundled(Struct, frozen=True, kw_only=True):
 
 
 def _wish(
-    release: str,
+    release: ReleaseArgument,
     *,
-    area: str | None,
-    nodes: list[str] | None,
-    model: str | None,
-    runs: str | None,
-    canary: list[str] | None,
-    canaries: int,
-    waves: str,
-    failures: int,
-    failures_percent: int,
-    at_once: int,
-    days: int,
+    area: AreaOption = None,
+    node: NodesOption = None,
+    model: ModelOption = None,
+    runs: RunsOption = None,
+    canary: CanaryOption = None,
+    canaries: CanariesOption = 1,
+    waves: WavesOption = "5,20,100",
+    failures: FailuresOption = 2,
+    failures_percent: FailuresPercentOption = 5,
+    at_once: AtOnceOption = 100,
+    days: DaysOption = 14,
 ) -> RolloutWish:
-    """Raises InputRefused."""
+    """What is asked for, by plan and start alike. Raises InputRefused."""
     try:
-        percents = [int(each) for each in waves.split(",")]
         bounds = msgspec.convert(
             {
                 "canaries": canaries,
-                "waves_percent": percents,
+                "waves_percent": [int(each) for each in waves.split(",")],
                 "failures_max": failures,
                 "failures_percent": failures_percent,
                 "under_way_max": at_once,
@@ -81,7 +83,7 @@ def _wish(
     return RolloutWish(
         release=release,
         area=area,
-        nodes=tuple(each.upper() for each in nodes or ()),
+        nodes=tuple(each.upper() for each in node or ()),
         model=model,
         runs=runs,
         canaries=tuple(each.upper() for each in canary or ()),
@@ -89,41 +91,25 @@ def _wish(
     )
 
 
+def _wishing(act: Callable[..., None]) -> Callable[..., None]:
+    """A command that takes the words of `_wish` before its own, so that no two commands differ in them."""
+    words = inspect.signature(_wish).parameters
+    own = [each for name, each in inspect.signature(act).parameters.items() if name != "wish"]
+
+    @functools.wraps(act)
+    def command(**given: Any) -> None:
+        act(_wish(**{name: given.pop(name) for name in words}), **given)
+
+    command.__signature__ = inspect.Signature([*words.values(), *own])  # type: ignore[attr-defined]  # Typer reads it
+    command.__annotations__ = {each.name: each.annotation for each in (*words.values(), *own)}
+    return command
+
+
 @app.command("plan", epilog="loa rollout plan 2026.11.2 --area 52.24076")
-def plan(
-    release: ReleaseArgument,
-    *,
-    area: AreaOption = None,
-    node: NodesOption = None,
-    model: ModelOption = None,
-    runs: RunsOption = None,
-    canary: CanaryOption = None,
-    canaries: CanariesOption = 1,
-    waves: WavesOption = "5,20,100",
-    failures: FailuresOption = 2,
-    failures_percent: FailuresPercentOption = 5,
-    at_once: AtOnceOption = 100,
-    days: DaysOption = 14,
-    as_json: JsonOption = False,
-    state: StateOption = DEFAULT_STATE,
-) -> None:
+@_wishing
+def plan(wish: RolloutWish, *, as_json: JsonOption = False, state: StateOption = DEFAULT_STATE) -> None:
     """Xem trước, không thay đổi gì / What would happen: who, in which wave, who not, what it costs. Changes nothing."""
-    folder = StateFolder(state).require()
-    wish = _wish(
-        release,
-        area=area,
-        nodes=node,
-        model=model,
-        runs=runs,
-        canary=canary,
-        canaries=canaries,
-        waves=waves,
-        failures=failures,
-        failures_percent=failures_percent,
-        at_once=at_once,
-        days=days,
-    )
-    with Link(folder.socket) as link:
+    with Link(StateFolder(state).require().socket) as link:
         view = link.post(f"{PATH}/plan", wish, PlanView)
     if as_json:
         print_json(view)
@@ -132,41 +118,10 @@ def plan(
 
 
 @app.command("start", epilog="loa rollout start 2026.11.2 --area 52.24076 --canary 4QX0Y7K2M8")
-def start(
-    release: ReleaseArgument,
-    *,
-    area: AreaOption = None,
-    node: NodesOption = None,
-    model: ModelOption = None,
-    runs: RunsOption = None,
-    canary: CanaryOption = None,
-    canaries: CanariesOption = 1,
-    waves: WavesOption = "5,20,100",
-    failures: FailuresOption = 2,
-    failures_percent: FailuresPercentOption = 5,
-    at_once: AtOnceOption = 100,
-    days: DaysOption = 14,
-    yes: YesOption = False,
-    as_json: JsonOption = False,
-    state: StateOption = DEFAULT_STATE,
-) -> None:
+@_wishing
+def start(wish: RolloutWish, *, yes: YesOption = False, as_json: JsonOption = False, state: StateOption = DEFAULT_STATE) -> None:
     """Bắt đầu, sau khi cho xem kế hoạch và hỏi lại / Begin, after showing the plan and asking."""
-    folder = StateFolder(state).require()
-    wish = _wish(
-        release,
-        area=area,
-        nodes=node,
-        model=model,
-        runs=runs,
-        canary=canary,
-        canaries=canaries,
-        waves=waves,
-        failures=failures,
-        failures_percent=failures_percent,
-        at_once=at_once,
-        days=days,
-    )
-    with Link(folder.socket) as link:
+    with Link(StateFolder(state).require().socket) as link:
         if not as_json:
             say_plan(link.post(f"{PATH}/plan", wish, PlanView))
         ask("Bắt đầu cập nhật? / Begin this rollout?", yes=yes)
