@@ -8,10 +8,13 @@ import re
 import ssl
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Self
+
+from controller import ca
 
 
 @dataclass
@@ -131,3 +134,14 @@ class _Handler(BaseHTTPRequestHandler):
             asked.given += len(chunk)
             if manner.bytes_a_second:
                 time.sleep(0.05)
+
+
+@contextlib.contextmanager
+def trusted_server(folder: Path) -> Iterator[MediaServer]:
+    """One whose certificate is by a CA of its own: `folder/ca/ca.crt`."""
+    authority = ca.create_ca(folder / "ca", "test CA")
+    issued = ca.issue(authority, "media", server_names=("127.0.0.1",))
+    (folder / "tls.crt").write_bytes(issued.cert_pem)
+    (folder / "tls.key").write_bytes(issued.key_pem)
+    with MediaServer(folder / "tls.crt", folder / "tls.key") as running:
+        yield running

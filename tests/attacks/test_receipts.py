@@ -16,18 +16,13 @@ from controller.actions.views import RefusalView
 from protocol import keys, topics
 from protocol.envelope import digest_of, seal
 from protocol.reports import OrderResult, Receipt
-from tests.controller.headquarters import SETTLEMENT, Headquarters, now_ms, wait
+from tests.controller.headquarters import SETTLEMENT, Headquarters, begun, now_ms, wait
 
 
 @pytest.fixture(scope="module")
 def hq(tmp_path_factory):
-    made = Headquarters(tmp_path_factory.mktemp("hq"))
-    try:
-        made.start()
-        made.trust()
+    with begun(tmp_path_factory.mktemp("hq")) as made:
         yield made
-    finally:
-        made.close()
 
 
 @contextlib.asynccontextmanager

@@ -17,18 +17,13 @@ from protocol import keys
 from protocol.envelope import digest_of, seal
 from protocol.reports import OrderResult, Receipt
 from tests.attacks.test_receipts import eventually
-from tests.controller.headquarters import SETTLEMENT, Headquarters
+from tests.controller.headquarters import SETTLEMENT, Headquarters, begun
 
 
 @pytest.fixture(scope="module")
 def hq(tmp_path_factory):
-    made = Headquarters(tmp_path_factory.mktemp("hq"))
-    try:
-        made.start()
-        made.trust()
+    with begun(tmp_path_factory.mktemp("hq")) as made:
         yield made
-    finally:
-        made.close()
 
 
 @pytest.fixture

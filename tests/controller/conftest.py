@@ -6,28 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.controller.headquarters import Headquarters
+from tests.controller.headquarters import begun
 
 
 @pytest.fixture(scope="session")
 def hq(tmp_path_factory: pytest.TempPathFactory):
     """Shared: tests use nodes and incidents of their own and leave the processes alone."""
-    made = Headquarters(tmp_path_factory.mktemp("hq"))
-    try:
-        made.start()
-        made.trust()
+    with begun(tmp_path_factory.mktemp("hq")) as made:
         yield made
-    finally:
-        made.close()
 
 
 @pytest.fixture
 def own_hq(tmp_path: Path):
     """For tests that kill broker or serve."""
-    made = Headquarters(tmp_path)
-    try:
-        made.start()
-        made.trust()
+    with begun(tmp_path) as made:
         yield made
-    finally:
-        made.close()

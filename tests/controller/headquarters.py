@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -337,6 +338,18 @@ class Headquarters:
             "valid_from_ms": common["seq"] - 60_000,
             "valid_until_ms": common["seq"] + 30 * 86_400_000,
         }
+
+
+@contextlib.contextmanager
+def begun(folder: Path) -> Iterator[Headquarters]:
+    """One that runs, with its root pinned and its grants handed in."""
+    made = Headquarters(folder)
+    try:
+        made.start()
+        made.trust()
+        yield made
+    finally:
+        made.close()
 
 
 def sha256_of(data: bytes) -> str:

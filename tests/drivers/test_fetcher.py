@@ -19,7 +19,7 @@ from edge_agent.commands import Want
 from edge_agent.drivers import fetcher as module
 from edge_agent.drivers.fetcher import Fetcher
 from edge_agent.events import MediaEvicted, MediaFailed, MediaReceived, MediaStored
-from tests.media_server import Manner, MediaServer
+from tests.media_server import Manner, MediaServer, trusted_server
 from tests.waiting import until
 
 SIZE = 300_000
@@ -28,11 +28,7 @@ CONTENT = random.Random(3).randbytes(SIZE)
 
 @pytest.fixture
 def server(tmp_path):
-    authority = ca.create_ca(tmp_path / "ca", "test CA")
-    issued = ca.issue(authority, "media", server_names=("127.0.0.1",))
-    (tmp_path / "tls.crt").write_bytes(issued.cert_pem)
-    (tmp_path / "tls.key").write_bytes(issued.key_pem)
-    with MediaServer(tmp_path / "tls.crt", tmp_path / "tls.key") as running:
+    with trusted_server(tmp_path) as running:
         yield running
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from controller import ca
 from tests.drivers.cuts import POOL
-from tests.media_server import Manner, MediaServer
+from tests.media_server import Manner, trusted_server
 
 CUTS = int(os.environ.get("LOA_CUTS", "40"))
 SEED = int(os.environ.get("LOA_SEED", "20261123"))
@@ -24,11 +24,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.timeout(180 + CUTS * 5)
 def test_no_power_cut_loses_doubles_or_damages_anything(tmp_path):
-    authority = ca.create_ca(tmp_path / "ca", "test CA")
-    issued = ca.issue(authority, "media", server_names=("127.0.0.1",))
-    (tmp_path / "tls.crt").write_bytes(issued.cert_pem)
-    (tmp_path / "tls.key").write_bytes(issued.key_pem)
-    with MediaServer(tmp_path / "tls.crt", tmp_path / "tls.key") as server:
+    with trusted_server(tmp_path) as server:
         for number, content in enumerate(POOL):
             name = server.add(content)
             if number % 2:

@@ -23,7 +23,7 @@ from edge_agent.drivers.slots.proxy import RangeProxy
 from edge_agent.events import InstallEnded, MediaReceived, SlotsChecked
 from tests.fakes.ab_machine import Image, Machine
 from tests.fakes.rauc import Service, private_bus
-from tests.media_server import Manner, MediaServer
+from tests.media_server import Manner, MediaServer, trusted_server
 from tests.waiting import until
 
 SIZE = 300_001
@@ -32,11 +32,7 @@ CONTENT = random.Random(5).randbytes(SIZE)
 
 @pytest.fixture
 def server(tmp_path):
-    authority = ca.create_ca(tmp_path / "ca", "test CA")
-    issued = ca.issue(authority, "media", server_names=("127.0.0.1",))
-    (tmp_path / "tls.crt").write_bytes(issued.cert_pem)
-    (tmp_path / "tls.key").write_bytes(issued.key_pem)
-    with MediaServer(tmp_path / "tls.crt", tmp_path / "tls.key") as running:
+    with trusted_server(tmp_path) as running:
         running.bundle = running.add(CONTENT)
         yield running
 
