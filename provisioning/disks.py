@@ -59,7 +59,9 @@ def parse_lsblk(text: bytes) -> tuple[Disk, ...]:
     try:
         tree = msgspec.json.decode(text, type=_Tree, strict=False)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise InputRefused(f"lsblk did not say which disks there are ({error}): is util-linux 2.37 or newer?") from error
+        raise InputRefused(
+            f"không đọc được danh sách ổ / lsblk did not say which disks there are ({error}): is util-linux 2.37 or newer?"
+        ) from error
     names = {node.name for node in tree.blockdevices}
     found: list[Disk] = []
     for node in tree.blockdevices:
@@ -97,9 +99,10 @@ def read_disks() -> tuple[Disk, ...]:
             ["lsblk", "--json", "--bytes", "--output", COLUMNS], capture_output=True, timeout=LSBLK_S, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise InputRefused(f"lsblk did not answer ({error}): apt install util-linux") from error
+        raise InputRefused(f"thiếu lệnh lsblk / lsblk did not answer ({error}): apt install util-linux") from error
     if done.returncode != 0:
-        raise InputRefused(f"lsblk: {done.stderr.decode(errors='replace').strip()}: is this a Linux with /sys?")
+        said = done.stderr.decode(errors="replace").strip()
+        raise InputRefused(f"không xem được các ổ / lsblk failed ({said}): is this a Linux with /sys?")
     return parse_lsblk(done.stdout)
 
 

@@ -76,7 +76,9 @@ def _mtools(
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise CardFailed(f"{device}: {program} did not end ({error}): take the card out and begin again") from error
+        raise CardFailed(
+            f"{device}: {program} không chạy xong: rút thẻ, làm lại / did not end ({error}): take the card out and begin again"
+        ) from error
     if done.returncode != 0 and not tolerant:
         said = done.stderr.decode(errors="replace").strip().splitlines()
         raise CardFailed(f"{device}: không ghi được tệp của cụm loa / {program}: {said[-1] if said else done.returncode}")

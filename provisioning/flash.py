@@ -53,7 +53,9 @@ def read_card(folder: Path) -> NodeFiles:
     try:
         node = check_node_id(tomllib.loads(files["node.toml"].decode())["identity"]["node"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputRefused(f"{folder / 'node.toml'} is not by `loa-provision node new` ({error}): make the card anew") from error
+        raise InputRefused(
+            f"{folder / 'node.toml'} hỏng: làm lại thẻ / is not by `loa-provision node new` ({error}): make the card anew"
+        ) from error
     if not files["claim"].strip():
         raise InputRefused(f"{folder}: mã nhận máy đã dùng / its claim was used: make a new card with `loa-provision node new`")
     return NodeFiles(node=node, files=files)

@@ -106,7 +106,10 @@ def _beside(path: Path, size_bytes: int) -> _Beside:
         content = read_bytes(bmap_path, "bmap")
         promised = sums.get(bmap_path.name)
         if promised is not None and promised != hashlib.sha256(content).hexdigest():
-            raise InputRefused(f"bmap {bmap_path} is not the one that the sums name: fetch image, bmap and sums again together")
+            raise InputRefused(
+                f"{bmap_path} không khớp với tệp mã: tải lại cả ba / bmap {bmap_path} is not the one that the sums name:"
+                " fetch image, bmap and sums again together"
+            )
         bmap = read_bmap(content, f"bmap {bmap_path}")
         if bmap.image_bytes != size_bytes:
             raise InputRefused(
@@ -136,6 +139,8 @@ def _sums(path: Path) -> dict[str, str]:
                 continue
             match = _LINE.fullmatch(line.strip())
             if match is None:
-                raise InputRefused(f"sums file {beside}, line {number}, is no SHA-256 and file name: fetch it again")
+                raise InputRefused(
+                    f"tệp mã hỏng, dòng {number} / {beside}, line {number}, is no SHA-256 and file name: fetch it again"
+                )
             found[os.path.basename(match[2] or path.name)] = match[1].lower()  # noqa: PTH119  a text, not a path of here
     return found

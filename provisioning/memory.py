@@ -137,7 +137,9 @@ def read_kept(folder: Path) -> Kept:
                 try:
                     troubles += copy_span(source, Path(kept) / (DATABASE + ending))
                 except OSError as error:
-                    raise InputRefused(f"no room for a copy of {source} in {kept} ({error.strerror}): set TMPDIR") from error
+                    raise InputRefused(
+                        f"hết chỗ / no room for a copy of {source} in {kept} ({error.strerror}): set TMPDIR"
+                    ) from error
         if not copy.exists():
             return _beside(folder, None, (*troubles, f"{DATABASE} is not there"))
         with contextlib.closing(sqlite3.connect(copy, isolation_level=None)) as db:

@@ -119,4 +119,6 @@ def _run(words: list[str], within_s: int) -> subprocess.CompletedProcess[bytes]:
     try:
         return subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, timeout=within_s, check=False, env=spoken)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise InputRefused(f"{words[0]} did not end ({error}): mount the card read-only and name its folder") from error
+        raise InputRefused(
+            f"{words[0]} không chạy xong: gắn thẻ chỉ đọc / did not end ({error}): mount the card read-only and name its folder"
+        ) from error
