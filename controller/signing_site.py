@@ -4,9 +4,7 @@ Whoever serves these files decides what officers' browsers run. Best they come f
 `loa serve` offers them on another port so that a small commune has one at all (docs/contract.md says what that leaves open).
 """
 
-import base64
 import hashlib
-import re
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -18,7 +16,6 @@ from litestar.params import FromPath
 FOLDER: Final = Path(__file__).parent / "signing_page"
 MEDIA_TYPES: Final = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 INDEX: Final = "index.html"
-_INTEGRITY: Final = re.compile(r'(?:href|src)="(?P<name>[a-z]+\.(?:js|css))" integrity="(?P<value>[^"]*)"')
 
 
 @cache
@@ -30,16 +27,6 @@ def files() -> dict[str, bytes]:
 def manifest() -> dict[str, str]:
     """File by file the SHA-256 in hex: it goes into the signed release, and anybody can hold what is served against it."""
     return {name: hashlib.sha256(content).hexdigest() for name, content in files().items()}
-
-
-def with_integrity(index: str) -> str:
-    """index.html with the hash of each file that it names (Subresource Integrity)."""
-
-    def hashed(found: re.Match[str]) -> str:
-        digest = base64.b64encode(hashlib.sha256((FOLDER / found["name"]).read_bytes()).digest()).decode()
-        return found[0].replace(f'integrity="{found["value"]}"', f'integrity="sha256-{digest}"')
-
-    return _INTEGRITY.sub(hashed, index)
 
 
 def policy(controllers: Iterable[str]) -> str:

@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from playwright.async_api import Page
 
-from controller.signing_site import FOLDER, INDEX, create_site, files, headers, manifest, with_integrity
+from controller.signing_site import FOLDER, INDEX, create_site, files, headers, manifest
 from protocol import envelope as sealing
 from protocol.errors import ProtocolError
 from protocol.messages import KIND_OF_TYPE
@@ -19,6 +19,7 @@ from protocol.rules import ACCEPT_MAX_MS
 from protocol.trust import public_key
 from tests.vectors import cases, document, key
 from tests.web.house import House, served
+from tests.web.signing_integrity import with_integrity
 from tests.web.test_in_chromium import CHROMIUM, chromium
 
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
