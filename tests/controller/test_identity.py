@@ -123,9 +123,8 @@ async def test_a_restored_card_shows_its_plays_still_count_and_somebody_settles_
     await speak(hq, node, boot_count=1, plays=2)
     await speak(hq, node, boot_count=2, plays=3)
     await speak(hq, node, boot_count=2, last_record_id=2, plays=4)
-    view = hq.node(node.node)
-    assert "identity-doubled" in reason_codes(hq, node.node)
-    assert view.doubt_ms is not None
+    await asyncio.to_thread(wait, lambda: "identity-doubled" in reason_codes(hq, node.node), "the old start shows")
+    assert hq.node(node.node).doubt_ms is not None
     told = hq.get("/v1/plays", list[dict], node=node.node)
     assert len(told) == 9
     settled = hq.post(f"/v1/nodes/{node.node}/settled", {}, NodeView)
@@ -138,7 +137,7 @@ async def test_a_clone_on_a_second_device_shows_by_its_hello_and_by_the_takeover
     node = hq.new_node()
     await speak(hq, node, boot_count=4, boot=A)
     await speak(hq, node, boot_count=4, boot=B)
-    assert "identity-doubled" in reason_codes(hq, node.node)
+    await asyncio.to_thread(wait, lambda: "identity-doubled" in reason_codes(hq, node.node), "the second hello shows")
     hq.post(f"/v1/nodes/{node.node}/settled", {}, NodeView)
     node.marks.clear()
     async with node.connected():
