@@ -31,7 +31,7 @@ from protocol.rules import lifts
 from protocol.seen import Slot
 from protocol.trust import covers
 
-HORIZON_MS = 7_200_000
+HORIZON_MS = 21_600_000
 REPLAN_BEFORE_MS = 300_000
 """Plans are made anew this long before what was planned ends, at every change, and when a document or a grant ends."""
 PLAYED_KEPT = 4_096
@@ -177,7 +177,7 @@ def item_in_force(turn: Turn, due: Due) -> str | None:
 
 
 def _refresh(turn: Turn) -> bool:
-    """Expand the programmes in force for the next two hours: at every change, at every end, and before the horizon is reached.
+    """Expand the programmes in force for the next six hours: at every change, at every end, and before the horizon is reached.
 
     Returns whether what sounds is to be judged anew too.
     """
