@@ -148,6 +148,8 @@ class Quiet(Law):
             self.broken(
                 pole, f"{sound.signed} {sound.item} begins at {oracle.clock_face(pole.wall_ms)}, when its station is closed"
             )
+        if self._concerns(sound) and self.clockwork.now_ms < self.grace_ms.get(pole, 0) and not pole.time_is_good:
+            self._let_loose(pole, sound)  # the player was told its instant and its ceiling just before the clock was lost
 
     def over(self, pole, sound) -> None:
         if not self._concerns(sound) or sound in self.loose:
@@ -170,12 +172,14 @@ class Quiet(Law):
                         pole, f"{sound.signed} {sound.item} sounds at {oracle.clock_face(was_ms)}, its station being closed"
                     )
                 if not pole.time_is_good:
-                    self.loose.add(sound)
-                    self.in_ms(
-                        max(0, sound.begin_ms + (sound.play.max_ms or 0) + SLACK_MS - self.clockwork.now_ms),
-                        lambda s=sound: self._ceiling(pole, s),
-                    )
+                    self._let_loose(pole, sound)
         self.grace_ms[pole] = self.clockwork.now_ms + LOOK_MS
+
+    def _let_loose(self, pole, sound) -> None:
+        """No clock says what is open: the ceiling that a good one set holds."""
+        self.loose.add(sound)
+        over_ms = sound.begin_ms + (sound.play.max_ms or 0) + SLACK_MS
+        self.in_ms(max(0, over_ms - self.clockwork.now_ms), lambda: self._ceiling(pole, sound))
 
     def _ceiling(self, pole, sound) -> None:
         if sound.end_ms is None:
