@@ -1,17 +1,93 @@
-"""`loa-provision image verify`: whether an image is whole and the one that was published, and which version it says it is."""
+"""`loa-provision image`: build a node's image; tell whether one is whole and the one that was published, and which version."""
 
+import os
+import subprocess
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from provisioning import fat
-from provisioning.errors import CardFailed
+from provisioning.errors import CardFailed, InputRefused
+from provisioning.files import read_bytes
+from provisioning.image.archive import mirrors
+from provisioning.image.build import Builder, Built
+from provisioning.image.recipe import PACKAGES, WHEELS, Recipe
 from provisioning.images import check_image
-from provisioning.terminal import print_json, print_lines, say
+from provisioning.terminal import print_json, print_lines, say, warn
 
 image = typer.Typer(no_args_is_help=True, help="A node's image (tệp ảnh của cụm loa).")
 LONGEST_VERSION = 200
+
+
+@image.command("build", epilog="loa-provision image build --version 2026.11.1 --build 1 --keyring bundles.pem --out ./image")
+def build(
+    *,
+    version: Annotated[str, typer.Option(help="What the image calls itself, such as 2026.11.1.")],
+    number: Annotated[int, typer.Option("--build", min=1, help="A number that only grows: releases are compared by it.")],
+    keyring: Annotated[Path, typer.Option(help="PEM certificates under which bundles must be signed.")],
+    out: Annotated[Path, typer.Option(help="The folder for image, map, sums, bill of materials and root file system.")],
+    cache: Annotated[Path | None, typer.Option(help="Where finished steps are kept (~/.cache/loa-image).")] = None,
+    mirror: Annotated[str | None, typer.Option(help="Debian's archive; else the one that this machine uses.")] = None,
+    security: Annotated[str | None, typer.Option(help="Its security updates; else those of this machine.")] = None,
+    epoch: Annotated[
+        int | None, typer.Option(help="Unix time of all files; else SOURCE_DATE_EPOCH, or the last commit's.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the inputs and say what would go in; build nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")] = False,
+) -> None:
+    """Build the image of Raspberry Pi 3, 4, Zero 2 W, CM4 and QEMU's virt from Debian's packages and this source tree."""
+    main, updates = (mirror, security) if mirror and security else mirrors()
+    recipe = Recipe(
+        version=version,
+        build=number,
+        epoch_s=epoch if epoch is not None else _epoch_s(),
+        mirror=mirror or main,
+        security=security or updates,
+        keyring=read_bytes(keyring, "keyring"),
+    )
+    if dry_run:
+        say(f"{len(PACKAGES)} packages of Debian and what they need, {len(WHEELS)} of Python; nothing was built.")
+        return
+    kept = cache or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "loa-image"
+    built = Builder(recipe, cache=kept, told=lambda step: warn(f"… {STEPS[step]}", style="cyan")).build(out)
+    if as_json:
+        print_json(built)
+        return
+    print_lines(_lines(built))
+
+
+STEPS = {
+    "base.tar": "gói Debian, lâu nhất (khoảng 10 phút) / Debian's packages, the long one (about 10 minutes)",
+    "wheels": "gói Python / Python's packages",
+    "tree": "phần mềm cụm loa / the agent and its files",
+    "boot": "phân vùng khởi động / the boot partition",
+    "root": "bản hệ thống / the root file system",
+    "card": "tệp ảnh, mã kiểm tra / the image, its map and its sums",
+}
+
+
+def _lines(built: Built) -> list[tuple[str, str]]:
+    took = ", ".join(f"{step} {ms / 1000:.0f} s" for step, ms in built.step_ms.items())
+    return [
+        ("tệp ảnh / image", str(built.image)),
+        ("hệ thống / root file system", f"{built.rootfs}, {built.root_used_bytes / 1e6:.0f} MB used"),
+        ("thành phần / bill of materials", str(built.bill)),
+        ("mã kiểm tra / sums", str(built.sums)),
+        ("thời gian / took", took),
+    ]
+
+
+def _epoch_s() -> int:
+    """Of the last commit, so that one source is one image."""
+    told = os.environ.get("SOURCE_DATE_EPOCH", "")
+    if told.isdecimal():
+        return int(told)
+    here = Path(__file__).parent
+    done = subprocess.run(["git", "log", "-1", "--format=%ct"], cwd=here, capture_output=True, text=True, check=False)
+    if not done.stdout.strip().isdecimal():
+        raise InputRefused("this tree is no git checkout, so it has no date: name one with --epoch")
+    return int(done.stdout)
 
 
 @image.command("verify", epilog="loa-provision image verify loa-node.img")

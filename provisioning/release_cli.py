@@ -14,6 +14,7 @@ from protocol.release_rules import check_floor, check_release
 from protocol.rules import document_mark
 from provisioning import papers
 from provisioning.bundle import BundleFile, read_bundle
+from provisioning.bundling import make_bundle, named_in
 from provisioning.ceremony import ROOT, next_seq
 from provisioning.checking import load_trust
 from provisioning.documents_cli import (
@@ -31,6 +32,7 @@ from provisioning.documents_cli import (
     sign_paper,
 )
 from provisioning.errors import InputRefused
+from provisioning.terminal import print_json, print_lines
 
 DAY_MS: Final = 86_400_000
 release = typer.Typer(no_args_is_help=True, help="The firmware of nodes (phát hành phần mềm): two persons release a bundle.")
@@ -115,6 +117,38 @@ def _build(bundle: Path, found: BundleFile, given: int | None) -> int:
     if number is None:
         raise InputRefused(f"{bundle}: its manifest names no build number; give it with --build")
     return number
+
+
+@release.command(
+    "build",
+    epilog="loa-provision release build loa-node-7.ext4 --cert bundles.pem --key bundles.key --out loa-node-7.raucb",
+)
+def release_build(
+    *,
+    rootfs: Annotated[Path, typer.Argument(help="The root file system that `loa-provision image build` made (.ext4).")],
+    certificate: Annotated[Path, typer.Option("--cert", help="PEM certificate that the images' keyring trusts.")],
+    key: Annotated[str, typer.Option(help="Its private key: a PEM file, or pkcs11:...")],
+    out: OutOption,
+    dry_run: DryOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Make the RAUC bundle (format verity, adaptive) of a root file system; version and build stand in the file itself."""
+    if dry_run:
+        named = named_in(rootfs)
+        print_lines([("compatible", named.compatible), ("version", named.version), ("build", str(named.build))])
+        return
+    made = make_bundle(rootfs, out, certificate=certificate, key=key)
+    if as_json:
+        print_json(made)
+        return
+    print_lines(
+        [
+            ("gói / bundle", str(out)),
+            ("phiên bản / version", f"{made.version} ({made.build})"),
+            ("cỡ / size", f"{made.bytes / 1e6:.1f} MB"),
+            ("SHA-256", made.sha256),
+        ]
+    )
 
 
 @release.command("new", epilog="loa-provision release new loa-node-7.raucb --root root.json --floor 5 --out release.json")

@@ -1,0 +1,69 @@
+"""Runs the programs that a build needs: their words only when they fail, and then the last of them."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from provisioning.errors import InputRefused
+
+PROGRAMS: Final = {
+    "mmdebstrap": "mmdebstrap",
+    "genimage": "genimage",
+    "mke2fs": "e2fsprogs",
+    "mkfs.vfat": "dosfstools",
+    "mcopy": "mtools",
+    "mkimage": "u-boot-tools",
+    "bmaptool": "bmap-tools",
+    "arch-test": "arch-test",
+}
+"""Program to Debian package."""
+SBIN: Final = "/usr/sbin:/sbin"
+SHOWN: Final = 40
+
+
+def need_programs() -> None:
+    """Raises InputRefused naming what is to be installed, or that this computer cannot run the node's programs."""
+    missing = sorted({package for program, package in PROGRAMS.items() if shutil.which(program, path=_path()) is None})
+    if missing:
+        raise InputRefused(f"thiếu công cụ / missing here: apt install {' '.join(missing)}")
+    if subprocess.run(["arch-test", "arm64"], capture_output=True, check=False).returncode:
+        raise InputRefused(
+            "máy này chưa chạy được chương trình arm64 / this computer runs no arm64 programs:"
+            " apt install binfmt-support qemu-user-static, with binfmt_misc mounted"
+        )
+
+
+def _path() -> str:
+    return f"{os.environ.get('PATH', '/usr/bin:/bin')}:{SBIN}"
+
+
+def call(words: Sequence[str | Path], *, more: Mapping[str, str] | None = None, cwd: Path | None = None) -> str:
+    """Run one program; returns what it printed. Raises InputRefused with its last words."""
+    environment = {**os.environ, "PATH": _path(), "LC_ALL": "C.UTF-8", "TZ": "UTC", **(more or {})}
+    line = [str(word) for word in words]
+    done = subprocess.run(line, env=environment, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = "\n".join((done.stdout + done.stderr).strip().splitlines()[-SHOWN:])
+        raise InputRefused(f"{line[0]} ended with status {done.returncode}; its last words:\n{said}")
+    return done.stdout
+
+
+def within(tree: Path, script: str, *, epoch_s: int) -> None:
+    """Run a shell script in the image's tree, under its own processor's programs and with a /proc of its own."""
+    words: list[str | Path] = [
+        "unshare",
+        "--mount",
+        "--pid",
+        "--fork",
+        f"--mount-proc={tree}/proc",
+        "chroot",
+        tree,
+        "/bin/sh",
+        "-euc",
+        script,
+    ]
+    fixed = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "SOURCE_DATE_EPOCH": str(epoch_s), "PYTHONHASHSEED": "0"}
+    call(words, more=fixed)

@@ -1,0 +1,204 @@
+"""The image's recipe: one set of figures in boot script, RAUC, fstab and code; pins for the node; bundles by real RAUC."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from provisioning.errors import InputRefused
+from provisioning.image import recipe as made
+from provisioning.image.archive import mirrors
+from provisioning.image.inventory import bill, debian_packages
+from provisioning.image.recipe import PACKAGES, WHEELS, Recipe, boot_env, digest_of
+from provisioning.image.wheels import pinned
+
+HERE = Path(made.__file__).parent
+FILES = HERE / "files"
+PROJECT = HERE.parent.parent
+GOOD = {
+    "version": "2026.11.1",
+    "build": 7,
+    "epoch_s": 1_795_900_000,
+    "mirror": "http://127.0.0.1/debian",
+    "security": "http://127.0.0.1/debian-security",
+    "keyring": b"-----BEGIN CERTIFICATE-----\n",
+}
+
+
+def text(place: str) -> str:
+    return (FILES / place).read_text()
+
+
+def test_the_boot_loaders_sector_is_read_by_the_programs_that_rauc_uses(tmp_path):
+    card = tmp_path / "card"
+    card.write_bytes(b"\0" * made.ENV_OFFSET + boot_env() + b"\0" * 4096)
+    _device, offset, size = text("etc/fw_env.config").splitlines()[-1].split()
+    assert (int(offset, 16), int(size, 16)) == (made.ENV_OFFSET, made.ENV_BYTES)
+    config = tmp_path / "fw_env.config"
+    config.write_text(f"{card} {offset} {size}\n")
+
+    def run(program: str, *words: str) -> str:
+        done = subprocess.run([program, "-c", config, *words], capture_output=True, text=True, check=True, cwd=tmp_path)
+        return done.stdout
+
+    assert dict(line.split("=", 1) for line in run("fw_printenv").splitlines()) == made.ENV
+    run("fw_setenv", "BOOT_ORDER", "B A")
+    assert "BOOT_ORDER=B A" in run("fw_printenv")
+    written = card.read_bytes()
+    assert written[: made.ENV_OFFSET].count(0) == made.ENV_OFFSET, "nothing in front of the sector was touched"
+    assert not any(written[made.ENV_OFFSET + made.ENV_BYTES :]), "nor behind it"
+
+
+def test_the_boot_script_counts_in_the_same_sector_and_compiles(tmp_path):
+    script = (HERE / "boot.cmd").read_text()
+    assert f"setenv sector {made.ENV_OFFSET // made.SECTOR_BYTES:#x}" in script
+    assert f"setenv size {made.ENV_BYTES:#x}" in script
+    assert all(name in script for name in made.ENV)
+    words = ["mkimage", "-q", "-A", "arm64", "-T", "script", "-C", "none", "-d", HERE / "boot.cmd", tmp_path / "boot.scr"]
+    subprocess.run(words, check=True)
+    assert script.encode() in (tmp_path / "boot.scr").read_bytes()
+
+
+@pytest.mark.parametrize("place", ["etc/fstab", "etc/rauc/system.conf", "etc/udev/rules.d/60-loa-card.rules", "usr/lib/loa/grow"])
+def test_every_file_knows_the_card_by_the_same_signature(place):
+    assert f"{made.DISK_SIGNATURE:08x}" in text(place)
+    assert f"PARTUUID={made.DISK_SIGNATURE:08x}-0" in (HERE / "boot.cmd").read_text()
+
+
+def test_rauc_takes_verity_bundles_of_this_machine_alone_and_chooses_nothing_by_itself():
+    config = text("etc/rauc/system.conf")
+    assert f"compatible={made.COMPATIBLE}" in config
+    assert {"bundle-formats=verity", "activate-installed=false", "bootloader=uboot"} <= set(config.splitlines())
+
+
+def test_nobody_can_call_a_node_and_ssh_asks_for_a_key():
+    rules = text("etc/nftables.conf")
+    assert rules.count("policy drop") == 2
+    assert "dport 22" not in rules
+    assert "PasswordAuthentication no" in text("etc/ssh/sshd_config.d/loa.conf")
+    assert "ConditionPathExists=/data/ssh/authorized_keys" in text("etc/systemd/system/ssh.service.d/loa.conf")
+
+
+def test_the_nodes_wheels_are_pinned_with_hashes_and_without_this_machines_markers():
+    lines = pinned((PROJECT / "requirements.lock").read_text())
+    assert len(re.findall(r"^\S+==\S+", lines, re.MULTILINE)) == len(WHEELS)
+    assert ";" not in lines
+    for each in re.split(r"\n(?=\S)", lines.strip()):
+        assert "--hash=sha256:" in each, each
+    with pytest.raises(InputRefused, match=r"does not pin numpy-zwei"):
+        pinned(lines, ["msgspec", "numpy-zwei"])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"version": "một phẩy hai"}, "letters, digits"),
+        ({"version": 'x"\nBUILD_ID=9'}, "letters, digits"),
+        ({"build": 0}, "from 1 on"),
+        ({"keyring": b""}, "no PEM certificate"),
+    ],
+)
+def test_a_recipe_that_no_node_could_carry_is_refused(wrong, words):
+    with pytest.raises(InputRefused, match=words):
+        Recipe(**{**GOOD, **wrong})
+
+
+def test_a_step_is_made_again_when_a_file_its_mode_or_a_package_changes(tmp_path):
+    (tmp_path / "a").write_text("one")
+    first = digest_of(list(PACKAGES), tmp_path)
+    assert first == digest_of(list(PACKAGES), tmp_path)
+    (tmp_path / "a").chmod(0o755)
+    second = digest_of(list(PACKAGES), tmp_path)
+    (tmp_path / "a").write_text("two")
+    assert len({first, second, digest_of(list(PACKAGES), tmp_path), digest_of(list(PACKAGES[1:]), tmp_path)}) == 4
+
+
+def test_the_archive_is_the_machines_own_in_either_form(tmp_path):
+    (tmp_path / "sources.list.d").mkdir()
+    with pytest.raises(InputRefused, match="--mirror"):
+        mirrors(tmp_path)
+    (tmp_path / "sources.list").write_text(
+        "# deb http://no/debian old main\n"
+        "deb [arch=amd64] http://one/debian trixie main\n"
+        "deb http://two/security trixie-security main\n"
+    )
+    assert mirrors(tmp_path) == ("http://one/debian", "http://two/security")
+    (tmp_path / "sources.list").unlink()
+    (tmp_path / "sources.list.d/debian.sources").write_text(
+        "Types: deb\nURIs: http://three/debian/\nSuites: trixie trixie-updates\n\n"
+        "Types: deb\nURIs: http://four/debian-security\nSuites: trixie-security\n"
+    )
+    assert mirrors(tmp_path) == ("http://three/debian/", "http://four/debian-security")
+
+
+def test_the_bill_of_materials_names_what_is_installed_and_nothing_that_was_removed(tmp_path):
+    status = (
+        "Package: rauc\nStatus: install ok installed\nArchitecture: arm64\nVersion: 1.13-1\nDescription: x\n long: line\n\n"
+        "Package: gone\nStatus: deinstall ok config-files\nArchitecture: arm64\nVersion: 1\n"
+    )
+    assert debian_packages(status) == [("rauc", "1.13-1", "arm64")]
+    (tmp_path / "Six-1.dist-info").mkdir()
+    (tmp_path / "Six-1.dist-info/METADATA").write_text("Metadata-Version: 2.1\nName: Six\nVersion: 1.17.0\n\nText\n")
+    document = msgspec.json.decode(bill(Recipe(**GOOD), status, tmp_path))
+    assert document["bomFormat"] == "CycloneDX"
+    assert [each["purl"] for each in document["components"]] == ["pkg:deb/debian/rauc@1.13-1?arch=arm64", "pkg:pypi/six@1.17.0"]
+
+
+# --- bundles, by real RAUC ---
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory):
+    """A small root file system, and a certificate that signs bundles."""
+    folder = tmp_path_factory.mktemp("bundles")
+    tree = folder / "tree"
+    (tree / "usr/lib").mkdir(parents=True)
+    (tree / "usr/lib/os-release").write_text('NAME=Debian\nIMAGE_ID=loa-node\nIMAGE_VERSION="2026.11.1"\nBUILD_ID=7\n')
+    (tree / "tiếng-loa").write_bytes(bytes(range(256)) * 4_096)
+    for name in ("good", "blank"):
+        subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", "-d", tree, folder / f"{name}.ext4", "16M"], check=True)
+        (tree / "usr/lib/os-release").write_text("NAME=Debian\n")
+    subject = ["-subj", "/CN=loa bundles", "-days", "30", "-keyout", folder / "key.pem", "-out", folder / "cert.pem"]
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *subject], check=True, capture_output=True)
+    return folder
+
+
+def build(provision, bench: Path, rootfs: str, *more: str):
+    keys = ("--cert", str(bench / "cert.pem"), "--key", str(bench / "key.pem"))
+    return provision("release", "build", str(bench / rootfs), *keys, "--out", "loa.raucb", *more)
+
+
+def test_a_root_file_system_becomes_a_bundle_that_rauc_believes(provision, bench, tmp_path):
+    done = build(provision, bench, "good.ext4", "--json")
+    assert done.code == 0, done.err
+    said = json.loads(done.out)
+    assert (said["compatible"], said["version"], said["build"]) == ("loa-node", "2026.11.1", 7)
+    words = ["rauc", "info", "--keyring", bench / "cert.pem", "--output-format=json", tmp_path / "loa.raucb"]
+    shown = json.loads(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
+    assert (shown["compatible"], shown["version"]) == ("loa-node", "2026.11.1")
+    assert [path.name for path in tmp_path.iterdir()] == ["loa.raucb"]
+    again = build(provision, bench, "good.ext4")
+    assert again.code == 1
+    assert "already exists" in again.err
+
+
+@pytest.mark.parametrize(
+    ("rootfs", "words"), [("blank.ext4", "names no IMAGE_ID"), ("key.pem", "debugfs|names no"), ("none.ext4", "does not exist")]
+)
+def test_what_is_no_nodes_root_file_system_becomes_no_bundle(provision, bench, tmp_path, rootfs, words):
+    done = build(provision, bench, rootfs)
+    assert done.code == 1
+    assert re.search(words, done.err)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_dry_run_says_what_the_bundle_would_be(provision, bench, tmp_path):
+    done = build(provision, bench, "good.ext4", "--dry-run")
+    assert done.code == 0, done.err
+    assert "2026.11.1" in done.out
+    assert not list(tmp_path.iterdir())
