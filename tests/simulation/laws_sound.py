@@ -260,8 +260,8 @@ class StopStops(Law):
         newer = [one for one in marks if one.op == "START"]
         updated = any(
             one.payload.incident == signed.payload.incident
-            and one.payload.seq > signed.payload.seq
             and oracle.may_touch(one, signed)
+            and (one.payload.seq > signed.payload.seq or not oracle.may_touch(signed, one))  # a narrower hand closes nothing to it
             for one in newer
         )
         if not updated and not sound.whole and signed.digest not in ledger.ended[pole]:
