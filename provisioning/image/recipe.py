@@ -24,13 +24,13 @@ PACKAGES: Final = (
     # the network and the time
     *("network-manager", "modemmanager", "nftables", "chrony", "ca-certificates", "iproute2", "openssh-server"),
     # sound, pins and the agent's language
-    *("python3", "libvlc5", "libvlc-bin", "vlc-plugin-base", "alsa-utils", "python3-lgpio"),
+    *("python3", "libvlc5", "libvlc-bin", "vlc-plugin-base", "alsa-utils"),
     # the Raspberry Pi's own
     *("raspi-firmware", "firmware-brcm80211", "u-boot-rpi"),
 )
 WHEELS: Final = (
     *("msgspec", "securesystemslib", "cryptography", "cffi", "pycparser", "python-dateutil", "aiomqtt", "paho-mqtt", "tzdata"),
-    *("python-vlc", "gpiozero", "colorzero", "audioop-lts", "dbus-fast"),
+    *("python-vlc", "gpiozero", "colorzero", "lgpio", "audioop-lts", "dbus-fast"),
 )
 """What edge_agent imports, out of the lock file; the build imports the agent in the image, so that a missing one is seen."""
 CODE: Final = ("protocol", "edge_agent")

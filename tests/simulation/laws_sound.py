@@ -258,10 +258,11 @@ class StopStops(Law):
             return  # it was interrupted, and then the player failed it
         marks = [self.world.office.all[other] for other in pole.card.marks]
         newer = [one for one in marks if one.op == "START"]
+        # a later one, or one of hands that this one closes nothing to, though it came first
         updated = any(
             one.payload.incident == signed.payload.incident
             and oracle.may_touch(one, signed)
-            and (one.payload.seq > signed.payload.seq or not oracle.may_touch(signed, one))  # a narrower hand closes nothing to it
+            and (one.payload.seq > signed.payload.seq or not oracle.may_touch(signed, one))
             for one in newer
         )
         if not updated and not sound.whole and signed.digest not in ledger.ended[pole]:
