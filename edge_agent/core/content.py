@@ -34,7 +34,7 @@ def take_document(turn: Turn, opened: Opened, ref: int) -> None:
         turn.set(waiting={**turn.state.waiting, slot: stored})
     else:
         _put_in_force(turn, slot, stored)
-    turn.save(_put(slot, stored, pending=waits), digest=opened.digest, acknowledge=(ref,))
+    turn.save(put(slot, stored, pending=waits), digest=opened.digest, acknowledge=(ref,))
     if isinstance(document, Root | Grant) and len(opened.persons) >= FLOOR_PERSONS:
         if isinstance(document, Root) and document.body.floor_reset_ms is not None:
             clock.reset_floor(turn, document.body.floor_reset_ms)
@@ -44,7 +44,8 @@ def take_document(turn: Turn, opened: Opened, ref: int) -> None:
     turn.ask_hello(delay_ms=500)
 
 
-def _put(slot: Slot, stored: Stored, *, pending: bool) -> PutDocument:
+def put(slot: Slot, stored: Stored, *, pending: bool) -> PutDocument:
+    """The write that keeps a document, as the one in force or as the one that waits."""
     return PutDocument(slot, KeptDocument(stored.raw, slot.kind, stored.digest, stored.keyids, pending=pending))
 
 
@@ -76,7 +77,7 @@ def promote(turn: Turn) -> None:
     ready = [(slot, stored) for slot, stored in turn.state.waiting.items() if _is_ready(turn, stored)]
     for slot, stored in ready:
         _put_in_force(turn, slot, stored)
-        turn.save(_put(slot, stored, pending=False))
+        turn.save(put(slot, stored, pending=False))
     if ready:
         turn.set(supply_stale=True)
         turn.ask_hello(delay_ms=500)

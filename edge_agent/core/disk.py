@@ -2,10 +2,10 @@
 
 from msgspec import structs
 
-from edge_agent.commands import Acknowledge
-from edge_agent.core import alarms, playback, reports, update
+from edge_agent.commands import Acknowledge, PutDocument, Write
+from edge_agent.core import alarms, content, playback, reports, update
 from edge_agent.core.state import MS_NS, After, Turn
-from edge_agent.core.writes import key_of
+from edge_agent.core.writes import key_of, outdated_by
 from edge_agent.events import Saved, SaveFailed
 from protocol.seen import Seen
 
@@ -54,7 +54,8 @@ def failed(turn: Turn, event: SaveFailed) -> None:
         return
     if after.play_id is not None and not playback.unrecorded(turn, after.play_id, reason):
         return
-    newer = {key_of(write) for ref, other in turn.state.after.items() if ref > event.ref for write in other.writes}
+    under_way = [write for ref, other in turn.state.after.items() if ref > event.ref for write in other.writes]
+    newer = frozenset().union(*map(outdated_by, under_way))
     kept = structs.replace(after, play_id=None, writes=tuple(write for write in after.writes if key_of(write) not in newer))
     if kept.writes or kept.acknowledge:
         turn.set(unwritten=(*turn.state.unwritten, kept)[-MOST_UNWRITTEN:], retry_ns=turn.now.mono_ns + AGAIN_NS)
@@ -70,7 +71,14 @@ def try_again(turn: Turn) -> None:
         return
     turn.set(unwritten=unwritten[1:], retry_ns=turn.now.mono_ns + AGAIN_NS)
     fields = structs.asdict(unwritten[0])
-    turn.save(*fields.pop("writes"), **fields)
+    writes = fields.pop("writes")
+    turn.save(*writes, *_waiting_behind(turn, writes), **fields)
+
+
+def _waiting_behind(turn: Turn, writes: tuple[Write, ...]) -> list[Write]:
+    """A document that comes into force on the card ends what waited in its slot: the one that waits for its turn goes with it."""
+    slots = [write.slot for write in writes if isinstance(write, PutDocument) and not write.document.pending]
+    return [content.put(slot, turn.state.waiting[slot], pending=True) for slot in slots if slot in turn.state.waiting]
 
 
 def next_wake_ns(turn: Turn) -> list[int]:

@@ -6,7 +6,7 @@ from typing import Any, Final, Literal
 from msgspec import Struct, structs
 
 from edge_agent.commands import Command, PutOrder, Save, Want, Write
-from edge_agent.core.writes import key_of
+from edge_agent.core.writes import key_of, outdated_by
 from edge_agent.events import Arrived, Instant, KeptOrder, KeptUpdate, SlotsChecked
 from protocol.bulletins import Item
 from protocol.documents import AnyDocument
@@ -318,7 +318,7 @@ class Turn:
         number = self.state.next_ref
         follows = After(writes=writes, **after)
         if self.state.unwritten:
-            self._outdate(frozenset(key_of(write) for write in writes))
+            self._outdate(frozenset().union(*map(outdated_by, writes)))
         self.set(next_ref=number + 1, after={**self.state.after, number: follows})
         self.tell(Save(number, writes))
 

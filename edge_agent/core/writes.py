@@ -5,6 +5,13 @@ from collections.abc import Hashable
 from edge_agent.commands import DropDocument, PutDocument, PutMark, PutNumber, PutOrder, PutRecord, PutUpdate, Write
 
 
+def outdated_by(write: Write) -> frozenset[Hashable]:
+    """The keys of what says nothing any more once this is written: a document in force also ends what waited in its slot."""
+    if isinstance(write, PutDocument) and not write.document.pending:
+        return frozenset({(write.slot, False), (write.slot, True)})
+    return frozenset({key_of(write)})
+
+
 def key_of(write: Write) -> Hashable:  # noqa: PLR0911  one return a write
     """Two writes with one key: after the later, the earlier says nothing any more."""
     match write:

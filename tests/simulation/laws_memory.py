@@ -48,16 +48,22 @@ class OnceAndInOrder(Law):
     def committed(self, pole, writes) -> None:
         for write in writes:
             if isinstance(write, PutDocument):
-                key = (pole, pole.memories, write.slot)
-                seq = self.world.office.all[write.document.digest].payload.seq
-                if seq < self.seqs.get(key, 0):
-                    self.broken(pole, f"an older {write.slot.kind} took the place of a newer one")
-                self.seqs[key] = seq
+                self._document(pole, write)
             elif isinstance(write, DropDocument):
                 # its signers lost their power: the highest of those who still have any counts now, and that may be an older one
-                self.seqs.pop((pole, pole.memories, write.slot), None)
+                for pending in (False, True):
+                    self.seqs.pop((pole, pole.memories, write.slot, pending), None)
             elif isinstance(write, PutOrder):
                 self._order(pole, write.order)
+
+    def _document(self, pole, write) -> None:
+        """In force is never older than what was; what waits is newer than both."""
+        in_force, waits = ((pole, pole.memories, write.slot, pending) for pending in (False, True))
+        seq = self.world.office.all[write.document.digest].payload.seq
+        before = max(self.seqs.get(in_force, 0), self.seqs.get(waits, 0) if write.document.pending else 0)
+        if seq < before:
+            self.broken(pole, f"an older {write.slot.kind} took the place of a newer one")
+        self.seqs[waits if write.document.pending else in_force] = seq
 
     def _order(self, pole, order) -> None:
         over = self.over_on_card[pole, pole.memories]
