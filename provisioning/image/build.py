@@ -65,6 +65,7 @@ systemctl enable --quiet {ENABLED}
 systemctl mask --quiet rauc-mark-good.service apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer
 python3 -m compileall -q --invalidation-mode unchecked-hash /opt/loa
 /opt/loa/bin/loa-agent --help >/dev/null
+rm -f /etc/ssh/ssh_host_*
 rm -rf /boot/firmware/* /var/cache/* /var/log/* /var/lib/apt/lists /root/.bash_history /usr/share/python3-wheels
 : >/etc/machine-id
 ln -sf /run/NetworkManager/resolv.conf /etc/resolv.conf
@@ -110,7 +111,7 @@ class Builder:
             (work / "in").mkdir()
             self._boot(work / "in" / "boot.vfat", tree)
             self._root(work / "in" / "root.ext4", tree)
-            self._data(work / "in" / "data.ext4")
+            self._data(work / "in" / "data.ext4", tree, work / "data")
             sheet = bill(self._recipe, (tree / "var/lib/dpkg/status").read_text(), tree / "opt/loa/lib")
             return self._finish(work, out, sheet, used)
 
@@ -167,6 +168,7 @@ class Builder:
                 shutil.copyfile(UNITS / name, tree / place)
             self._agent(tree, packages)
             self._names(tree)
+            (tree / "usr/lib/NetworkManager/system-connections/mobile.nmconnection").chmod(0o600)
             within(tree, SETTLE, epoch_s=self._recipe.epoch_s)
             shutil.rmtree(tree / "dev")
             for name in ("dev", "proc", "sys", "run", "tmp"):
@@ -228,9 +230,23 @@ class Builder:
             shape = ["-O", "^has_journal", "-E", f"hash_seed={ROOT_UUID},root_owner=0:0,nodiscard", "-U", ROOT_UUID, "-m", "0"]
             call(["mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", *shape, "-d", tree, path, f"{SLOT_MIB}M"], more=self._fixed)
 
-    def _data(self, path: Path) -> None:
+    def _data(self, path: Path, tree: Path, folder: Path) -> None:
+        """What outlives every firmware: empty folders, each its user's, as the image's tmpfiles.d names them."""
+        people = {line.split(":")[0]: line.split(":")[2] for line in (tree / "etc/passwd").read_text().splitlines()}
+        groups = {line.split(":")[0]: line.split(":")[2] for line in (tree / "etc/group").read_text().splitlines()}
+        for line in (FILES / "usr/lib/tmpfiles.d/loa.conf").read_text().splitlines():
+            if line.startswith("d /data/"):
+                _kind, place, mode, user, group, _age = line.split()
+                made = folder / Path(place).relative_to("/data")
+                made.mkdir(parents=True)
+                made.chmod(int(mode, 8))
+                os.chown(made, int(people[user]), int(groups[group]))
+        self._date(folder)
         shape = ["-E", f"hash_seed={DATA_UUID},root_owner=0:0,lazy_itable_init=0,lazy_journal_init=0", "-U", DATA_UUID]
-        call(["mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", *shape, "-L", "data", path, f"{DATA_MIB}M"], more=self._fixed)
+        call(
+            ["mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", *shape, "-L", "data", "-d", folder, path, f"{DATA_MIB}M"],
+            more=self._fixed,
+        )
 
     def _finish(self, work: Path, out: Path, sheet: bytes, used: int) -> Built:
         """The whole card, its map and its sums."""
