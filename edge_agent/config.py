@@ -58,7 +58,7 @@ class Board(Struct, frozen=True, forbid_unknown_fields=True):
 
     `fm` and `line` name the ALSA capture device that such a programme comes in by (plughw:1); without one there is none.
     `clock` is `chrony`, or the file that systemd-timesyncd touches at every synchronisation. `slots`: `rauc` where RAUC keeps two
-    copies of the firmware.
+    copies of the firmware; `auto` asks whether it is set up there.
     """
 
     sink: str = "alsa:default"
@@ -66,7 +66,7 @@ class Board(Struct, frozen=True, forbid_unknown_fields=True):
     fm: Device | None = None
     line: Device | None = None
     clock: str = "/run/systemd/timesync/synchronized"
-    slots: Literal["none", "rauc"] = "none"
+    slots: Literal["auto", "none", "rauc"] = "auto"
 
 
 class EnrolAddress(Struct, frozen=True, forbid_unknown_fields=True):

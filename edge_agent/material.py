@@ -26,6 +26,7 @@ from protocol.envelope import Sealer, open_pinned_root
 from protocol.errors import ProtocolError
 from protocol.keys import from_pem, public_hex, sealer
 
+RAUC_CONFIG: Final = Path("/etc/rauc/system.conf")
 TIMESYNCD_FILE: Final = "/run/systemd/timesync/synchronized"
 BUNDLE_MOST_BYTES_S: Final = 250_000
 """2 Mbit/s: less than any 4G link gives at night, so that an order never waits behind firmware."""
@@ -146,7 +147,8 @@ def open_slots(
     chance: random.Random,
 ) -> RunningSlots:
     """Whoever keeps the two copies of the firmware; a machine with one copy needs no D-Bus in its memory."""
-    if config.board.slots == "none":
+    kept_by = config.board.slots
+    if kept_by == "none" or (kept_by == "auto" and not RAUC_CONFIG.exists()):
         return NoSlots()
     from edge_agent.drivers.slots.proxied import ProxiedSlots
     from edge_agent.drivers.slots.proxy import RangeProxy

@@ -130,13 +130,15 @@ class Builder:
             return path
         with self._step(name):
             half = self._cache / f"half-{name}-{digest}"
-            shutil.rmtree(half, ignore_errors=True)
-            half.unlink(missing_ok=True)
-            make(half)
-            half.rename(path)
+            _remove(half)
+            try:
+                make(half)
+                half.rename(path)
+            finally:
+                _remove(half)
         older = sorted(self._cache.glob(f"{name}-*"), key=lambda each: each.stat().st_mtime, reverse=True)[KEPT:]
         for each in older:
-            shutil.rmtree(each) if each.is_dir() else each.unlink()
+            _remove(each)
         return path
 
     def _base(self) -> Path:
@@ -305,6 +307,13 @@ def _layout(name: str) -> str:
     }}
 }}
 """
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _sha256(path: Path) -> str:

@@ -36,13 +36,12 @@ def pinned(lock: str, names: Iterable[str] = WHEELS) -> str:
 
 def fetch(lock: Path, folder: Path) -> None:
     """Unpack them into a folder. Raises InputRefused with pip's last words."""
-    wanted = folder.with_suffix(".txt")
-    wanted.write_text(pinned(lock.read_text(encoding="utf-8")), encoding="utf-8")
+    pins = pinned(lock.read_text(encoding="utf-8"))
     line = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
     line += ["--target", str(folder), "--python-version", PYTHON, "--implementation", "cp", "--ignore-requires-python"]
     line += [word for platform in PLATFORMS for word in ("--platform", platform)]
-    line += ["--only-binary=:all:", "--no-deps", "--no-compile", "--require-hashes", "-r", str(wanted)]
-    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    line += ["--only-binary=:all:", "--no-deps", "--no-compile", "--require-hashes", "-r", "/dev/stdin"]
+    done = subprocess.run(line, input=pins, capture_output=True, text=True, check=False)
     if done.returncode:
         said = [text for text in done.stderr.splitlines() if text.startswith("ERROR")] or [f"status {done.returncode}"]
         raise InputRefused(f"pip could not bring the node's packages: {said[-1]}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import re
 import subprocess
 import sys
@@ -13,8 +14,11 @@ import pytest
 
 from controller import ca
 from edge_agent import config as config_module
+from edge_agent import material
 from edge_agent.__main__ import CONFIG_EXIT, Agent
 from edge_agent.config import ConfigWrong, load
+from edge_agent.drivers.slots import NoSlots
+from edge_agent.drivers.slots.proxied import ProxiedSlots
 from protocol import keys
 from tests.commune import Commune
 from tests.waiting import until
@@ -150,3 +154,29 @@ def test_a_second_agent_of_the_same_node_is_turned_away_with_a_sentence(toml):
             assert first.poll() is None
         finally:
             first.terminate()
+
+
+@pytest.mark.parametrize(
+    ("word", "set_up", "kept_by"),
+    [
+        ("", True, ProxiedSlots),
+        ("", False, NoSlots),
+        ('slots = "auto"', True, ProxiedSlots),
+        ('slots = "none"', True, NoSlots),
+        ('slots = "rauc"', False, ProxiedSlots),
+    ],
+)
+def test_rauc_keeps_the_firmware_where_it_is_set_up_unless_the_card_says_otherwise(
+    toml, tmp_path, monkeypatch, word, set_up, kept_by
+):
+    system_conf = tmp_path / "system.conf"
+    if set_up:
+        system_conf.touch()
+    monkeypatch.setattr(material, "RAUC_CONFIG", system_conf)
+    toml.write_text(toml.read_text().replace("[board]\n", f"[board]\n{word}\n"))
+
+    def never(*_words):
+        raise AssertionError("nothing is fetched or drawn by opening")
+
+    slots = material.open_slots(load(toml), tmp_path, never, never, never, random.Random(1))
+    assert isinstance(slots, kept_by)
