@@ -23,7 +23,6 @@ from provisioning.image.recipe import (
     DATA_UUID,
     DISK_SIGNATURE,
     ENV_OFFSET,
-    FAT_SERIAL,
     MIB,
     PACKAGES,
     ROOT_UUID,
@@ -223,7 +222,7 @@ class Builder:
             self._date(folder)
             for each in folder.rglob("*"):
                 os.utime(each, (self._recipe.epoch_s, self._recipe.epoch_s))
-            shape = ("-F", "32", "-n", "LOA-BOOT", "-i", FAT_SERIAL, "--invariant", "-C", path, str(BOOT_MIB * 1024))
+            shape = ("-F", "32", "-n", "LOA-BOOT", "--invariant", "-C", path, str(BOOT_MIB * 1024))
             call(["mkfs.vfat", *shape], more=self._fixed)
             call(["mcopy", "-s", "-m", "-i", path, *sorted(folder.iterdir()), "::"], more=self._fixed)
 
