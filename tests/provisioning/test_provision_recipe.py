@@ -64,7 +64,7 @@ def test_the_boot_script_counts_in_the_same_sector_and_compiles(tmp_path):
     assert script.encode() in (tmp_path / "boot.scr").read_bytes()
 
 
-@pytest.mark.parametrize("place", ["etc/fstab", "etc/rauc/system.conf", "etc/udev/rules.d/60-loa-card.rules", "usr/lib/loa/grow"])
+@pytest.mark.parametrize("place", ["etc/fstab", "etc/rauc/system.conf", "etc/udev/rules.d/90-loa-card.rules", "usr/lib/loa/grow"])
 def test_every_file_knows_the_card_by_the_same_signature(place):
     assert f"{made.DISK_SIGNATURE:08x}" in text(place)
     assert f"PARTUUID={made.DISK_SIGNATURE:08x}-0" in (HERE / "boot.cmd").read_text()
