@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 from typing import Final
@@ -13,10 +12,10 @@ from msgspec import Struct
 from provisioning.bundle import BundleFile, read_bundle
 from provisioning.errors import InputRefused
 from provisioning.files import refuse_existing
+from provisioning.image.tools import call
 
 OS_RELEASE: Final = "/usr/lib/os-release"
 SLOT: Final = "rootfs"
-SAID_LINES: Final = 3
 _WORD: Final = re.compile(r"^(IMAGE_ID|IMAGE_VERSION|BUILD_ID)=[\"']?([0-9A-Za-z.+~-]+)[\"']?$", re.MULTILINE)
 
 
@@ -32,7 +31,7 @@ def named_in(rootfs: Path) -> Named:
     """Read os-release out of an ext4 image, without mounting it. Raises InputRefused."""
     if not rootfs.is_file():
         raise InputRefused(f"{rootfs} does not exist: name the .ext4 file that `loa-provision image build` made")
-    text = _call("debugfs", "e2fsprogs", ["-R", f"cat {OS_RELEASE}", str(rootfs)])
+    text = call(["debugfs", "-R", f"cat {OS_RELEASE}", rootfs])
     words = dict(_WORD.findall(text))
     if len(words) != len(("IMAGE_ID", "IMAGE_VERSION", "BUILD_ID")) or not words["BUILD_ID"].isdecimal():
         raise InputRefused(
@@ -70,9 +69,7 @@ def make_bundle(rootfs: Path, out: Path, *, certificate: Path, key: str) -> Bund
             _lay(rootfs, content / f"{SLOT}.img")
             (content / "manifest.raucm").write_text(manifest_of(named, f"{SLOT}.img"), encoding="utf-8")
             made = Path(name) / "made.raucb"
-            _call(
-                "rauc", "rauc and squashfs-tools", ["bundle", "--cert", str(certificate), "--key", key, str(content), str(made)]
-            )
+            call(["rauc", "bundle", "--cert", certificate, "--key", key, content, made])
             found = read_bundle(made)
             made.rename(out)
     except OSError as error:
@@ -86,14 +83,3 @@ def _lay(rootfs: Path, place: Path) -> None:
         os.link(rootfs.resolve(), place)
     except OSError:
         shutil.copyfile(rootfs, place)
-
-
-def _call(program: str, packages: str, words: list[str]) -> str:
-    try:
-        done = subprocess.run([program, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    except FileNotFoundError as error:
-        raise InputRefused(f"{program} is missing here: apt install {packages}") from error
-    if done.returncode:
-        said = " / ".join(done.stderr.strip().splitlines()[-SAID_LINES:])
-        raise InputRefused(f"{program} ended with status {done.returncode}: {said}")
-    return done.stdout

@@ -19,6 +19,7 @@ from provisioning.image.recipe import (
     ARCHITECTURE,
     BOOT_MIB,
     CODE,
+    COMPATIBLE,
     DATA_MIB,
     DATA_UUID,
     DISK_SIGNATURE,
@@ -98,7 +99,7 @@ class Builder:
     def build(self, out: Path) -> Built:
         """Make everything in `out`. Raises InputRefused; steps that were done stay in the cache, nothing half lies in `out`."""
         if os.geteuid() != 0:
-            raise InputRefused("cần quyền root / building needs root: sudo, or `unshare --map-root-user --map-auto`")
+            raise InputRefused("cần quyền root / building needs root: use sudo")
         need_programs()
         self._cache.mkdir(parents=True, exist_ok=True)
         base, packages = self._base(), self._wheels()
@@ -190,7 +191,7 @@ class Builder:
     def _names(self, tree: Path) -> None:
         """What the image says of itself, and whose bundles it takes."""
         file = tree / "usr/lib/os-release"
-        own = f'IMAGE_ID=loa-node\nIMAGE_VERSION="{self._recipe.version}"\nBUILD_ID={self._recipe.build}\n'
+        own = f'IMAGE_ID={COMPATIBLE}\nIMAGE_VERSION="{self._recipe.version}"\nBUILD_ID={self._recipe.build}\n'
         file.write_text(file.read_text().rstrip("\n") + "\n" + own)
         (tree / "etc/rauc/keyring.pem").write_bytes(self._recipe.keyring)
         (tree / "etc/hostname").write_text("loa\n")
@@ -209,7 +210,7 @@ class Builder:
             firmware = tree / "usr/lib/raspi-firmware"
             for each in (*firmware.glob("start*.elf"), *firmware.glob("fixup*.dat"), firmware / "bootcode.bin"):
                 shutil.copy2(each, folder)
-            for pattern in ("bcm2710*.dtb", "bcm2711*.dtb", "bcm2837*.dtb"):
+            for pattern in ("bcm2711*.dtb", "bcm2837*.dtb"):
                 for each in tree.glob(f"usr/lib/linux-image-*/broadcom/{pattern}"):
                     shutil.copy2(each, folder)
             for board, target in (("rpi_3", "u-boot-3.bin"), ("rpi_4", "u-boot-4.bin"), ("rpi_arm64", "u-boot.bin")):
@@ -219,7 +220,6 @@ class Builder:
             call(["mkimage", "-q", *script], more=self._fixed)
             (folder / "loa").mkdir()
             (folder / "loa/version").write_text(f"{self._recipe.version}\n")
-            self._date(folder)
             for each in folder.rglob("*"):
                 os.utime(each, (self._recipe.epoch_s, self._recipe.epoch_s))
             shape = ("-F", "32", "-n", "LOA-BOOT", "--invariant", "-C", path, str(BOOT_MIB * 1024))
@@ -228,8 +228,11 @@ class Builder:
 
     def _root(self, path: Path, tree: Path) -> None:
         with self._step("root"):
-            shape = ["-O", "^has_journal", "-E", f"hash_seed={ROOT_UUID},root_owner=0:0,nodiscard", "-U", ROOT_UUID, "-m", "0"]
-            call(["mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", *shape, "-d", tree, path, f"{SLOT_MIB}M"], more=self._fixed)
+            self._ext4(path, tree, SLOT_MIB, ROOT_UUID, "-O", "^has_journal", "-m", "0")
+
+    def _ext4(self, path: Path, folder: Path, mib: int, uuid: str, *more: str) -> None:
+        same = ("-b", "4096", "-U", uuid, "-E", f"hash_seed={uuid},root_owner=0:0,lazy_itable_init=0,lazy_journal_init=0")
+        call(["mke2fs", "-q", "-F", "-t", "ext4", *same, *more, "-d", folder, path, f"{mib}M"], more=self._fixed)
 
     def _data(self, path: Path, tree: Path, folder: Path) -> None:
         """What outlives every firmware: empty folders, each its user's, as the image's tmpfiles.d names them."""
@@ -243,15 +246,11 @@ class Builder:
                 made.chmod(int(mode, 8))
                 os.chown(made, int(people[user]), int(groups[group]))
         self._date(folder)
-        shape = ["-E", f"hash_seed={DATA_UUID},root_owner=0:0,lazy_itable_init=0,lazy_journal_init=0", "-U", DATA_UUID]
-        call(
-            ["mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", *shape, "-L", "data", "-d", folder, path, f"{DATA_MIB}M"],
-            more=self._fixed,
-        )
+        self._ext4(path, folder, DATA_MIB, DATA_UUID, "-L", "data")
 
     def _finish(self, work: Path, out: Path, sheet: bytes, used: int) -> Built:
         """The whole card, its map and its sums."""
-        name = f"loa-node-{self._recipe.version}"
+        name = f"{COMPATIBLE}-{self._recipe.version}"
         with self._step("card"):
             (work / "in/env.bin").write_bytes(boot_env())
             (work / "card.cfg").write_text(_layout(name))

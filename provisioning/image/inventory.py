@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from provisioning.image.recipe import Recipe
+from provisioning.image.recipe import COMPATIBLE, Recipe
 
 FORMAT: Final = "1.5"
 _FIELD: Final = re.compile(r"^(\S+): (.*)$", re.MULTILINE)
@@ -42,6 +42,6 @@ def bill(recipe: Recipe, status: str, wheels: Path) -> bytes:
         {"type": "library", "name": name, "version": version, "purl": f"pkg:pypi/{name.lower()}@{version}"}
         for name, version in python_packages(wheels)
     ]
-    about = {"type": "operating-system", "name": "loa-node", "version": recipe.version}
+    about = {"type": "operating-system", "name": COMPATIBLE, "version": recipe.version}
     document = {"bomFormat": "CycloneDX", "specVersion": FORMAT, "version": 1, "metadata": {"component": about}}
     return msgspec.json.format(msgspec.json.encode({**document, "components": [*debian, *python]}))

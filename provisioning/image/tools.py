@@ -1,4 +1,4 @@
-"""Runs the programs that a build needs: their words only when they fail, and then the last of them."""
+"""Runs the programs that image and bundle need: their words only when they fail, and then the last of them."""
 
 import os
 import shutil
@@ -19,7 +19,8 @@ PROGRAMS: Final = {
     "bmaptool": "bmap-tools",
     "arch-test": "arch-test",
 }
-"""Program to Debian package."""
+"""What an image needs: program to Debian package."""
+PACKAGES: Final = {**PROGRAMS, "debugfs": "e2fsprogs", "rauc": "rauc squashfs-tools"}
 SBIN: Final = "/usr/sbin:/sbin"
 SHOWN: Final = 40
 
@@ -40,11 +41,14 @@ def _path() -> str:
     return f"{os.environ.get('PATH', '/usr/bin:/bin')}:{SBIN}"
 
 
-def call(words: Sequence[str | Path], *, more: Mapping[str, str] | None = None, cwd: Path | None = None) -> str:
-    """Run one program; returns what it printed. Raises InputRefused with its last words."""
+def call(words: Sequence[str | Path], *, more: Mapping[str, str] | None = None) -> str:
+    """Run one program; returns what it printed. Raises InputRefused with its last words, or the package that brings it."""
     environment = {**os.environ, "PATH": _path(), "LC_ALL": "C.UTF-8", "TZ": "UTC", **(more or {})}
     line = [str(word) for word in words]
-    done = subprocess.run(line, env=environment, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(line, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    except FileNotFoundError as error:
+        raise InputRefused(f"thiếu công cụ / {line[0]} is missing here: apt install {PACKAGES.get(line[0], line[0])}") from error
     if done.returncode:
         said = "\n".join((done.stdout + done.stderr).strip().splitlines()[-SHOWN:])
         raise InputRefused(f"{line[0]} ended with status {done.returncode}; its last words:\n{said}")
@@ -53,17 +57,6 @@ def call(words: Sequence[str | Path], *, more: Mapping[str, str] | None = None, 
 
 def within(tree: Path, script: str, *, epoch_s: int) -> None:
     """Run a shell script in the image's tree, under its own processor's programs and with a /proc of its own."""
-    words: list[str | Path] = [
-        "unshare",
-        "--mount",
-        "--pid",
-        "--fork",
-        f"--mount-proc={tree}/proc",
-        "chroot",
-        tree,
-        "/bin/sh",
-        "-euc",
-        script,
-    ]
+    apart = ("unshare", "--mount", "--pid", "--fork", f"--mount-proc={tree}/proc")
     fixed = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "SOURCE_DATE_EPOCH": str(epoch_s), "PYTHONHASHSEED": "0"}
-    call(words, more=fixed)
+    call([*apart, "chroot", tree, "/bin/sh", "-euc", script], more=fixed)
