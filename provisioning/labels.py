@@ -21,6 +21,9 @@ LINE_EM: Final = 1.4
 MM_PER_PT: Final = 25.4 / 72
 NAME_PT: Final = (11.0, 10.0, 9.0, 8.0, 7.0, 6.0, 5.0)
 """The largest size at which a name fits beside its QR code."""
+NODE_PT: Final = (19.0, 17.0, 15.0, 13.0, 11.0)
+CLAIM_PT: Final = (14.0, 13.0, 12.0, 11.0, 10.0, 9.0)
+"""The largest at which node id and claim fit into their panel: a W is three times as wide as an I, and both are drawn by lot."""
 
 Weight = Literal["regular", "bold"]
 Line = tuple[str, float, Weight]
@@ -96,7 +99,7 @@ def _outside(label: Label, x_mm: float, y_mm: float, measure: Measure) -> Panel:
     left, top = x_mm + PAD_MM, y_mm + PAD_MM
     head = [
         Words(text="LOA  cụm loa / loudspeaker node", x_mm=left, y_mm=top, size_pt=6),
-        Words(text=label.node, x_mm=left, y_mm=top + 2.6, size_pt=19, weight="bold"),
+        Words(text=label.node, x_mm=left, y_mm=top + 2.6, size_pt=_fitting([label.node], NODE_PT, measure), weight="bold"),
     ]
     code = Code(text=label.node, x_mm=left - 1, y_mm=y_mm + PANEL_MM[1] - QR_MM - 1.5)
     beside, width = code.x_mm + QR_MM + 1, PANEL_MM[0] - PAD_MM - QR_MM - 3
@@ -113,11 +116,12 @@ def _inside(label: Label, x_mm: float, y_mm: float, measure: Measure) -> Panel:
     groups = label.claim.split("-")
     middle = (len(groups) + 1) // 2
     claim = ["-".join(groups[:middle]) + "-", "-".join(groups[middle:])]
+    claim_pt = _fitting(claim, CLAIM_PT, measure)
     warning = "Ai có mã này trước khi cụm loa bật lần đầu có thể nhận thay nó. Gấp lại, dán kín."
     lines: list[Line] = [
         ("Mã nhận máy, dùng một lần", 8.0, "bold"),
         (f"one-time claim of {label.node}", 5.5, "regular"),
-        *((part, 14.0, "bold") for part in claim),
+        *((part, claim_pt, "bold") for part in claim),
         *_wrapped(warning, 7.0, measure),
         *_wrapped("Whoever has it before the node's first start can take its place. Fold and seal.", 5.5, measure),
     ]
@@ -131,6 +135,13 @@ def _flap(x_mm: float, y_mm: float, measure: Measure) -> Panel:
         *_wrapped("Fold this over the claim, then both behind the label.", 5.5, measure),
     ]
     return Panel(x_mm=x_mm, y_mm=y_mm, words=_column(lines, x_mm + PAD_MM, y_mm + 14), hatched=True)
+
+
+def _fitting(lines: Sequence[str], sizes_pt: Sequence[float], measure: Measure) -> float:
+    """The largest of the sizes at which every line fits between the panel's margins, in bold; else the smallest."""
+    inner_mm = PANEL_MM[0] - 2 * PAD_MM
+    fits = (size_pt for size_pt in sizes_pt if all(measure(line, size_pt, "bold") <= inner_mm for line in lines))
+    return next(fits, sizes_pt[-1])
 
 
 def _wrapped(text: str, size_pt: float, measure: Measure) -> list[Line]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import segno
+from msgspec import structs
 from PIL import Image
 
 from protocol.enrolment import claim_text
@@ -21,6 +22,11 @@ LABELS = tuple(
     Label(node=enrol.draw_node_id(os.urandom), claim=claim_text(os.urandom(16)), name=name, settlement="52.24076.001")
     for name in NAMES
 )
+
+
+WIDEST = Label(node="W" * 10, claim=claim_text(b"\xff" * 16), name="W" * 60, settlement="52.24076.001")
+WIDEST = structs.replace(WIDEST, claim="".join("W" if letter != "-" else letter for letter in WIDEST.claim))
+NARROWEST = structs.replace(WIDEST, node="1" * 10, claim=WIDEST.claim.replace("W", "1"))
 
 
 @pytest.fixture(scope="module")
@@ -88,13 +94,22 @@ def test_the_code_keeps_its_quiet_zone(sheets, pages):
 
 
 def test_no_line_leaves_its_panel(pen, sheets):
-    for sheet in sheets:
+    for sheet in (*sheets, *lay_out([WIDEST, NARROWEST], pen.measure)):
         for panel in (panel for label in sheet.labels for panel in label):
             for words in panel.words:
                 assert panel.x_mm < words.x_mm
                 assert words.x_mm + pen.measure(words.text, words.size_pt, words.weight) < panel.x_mm + PANEL_MM[0]
                 assert panel.y_mm < words.y_mm
                 assert words.y_mm + words.size_pt * 1.4 * 25.4 / 72 < panel.y_mm + PANEL_MM[1]
+
+
+def test_a_claim_is_as_large_as_its_letters_allow(pen):
+    (sheet,) = lay_out([WIDEST, NARROWEST], pen.measure)
+    wide, narrow = (
+        next(words.size_pt for words in inside.words if words.text.startswith(label.claim[:5]))
+        for label, (_outside, inside, _flap) in zip((WIDEST, NARROWEST), sheet.labels, strict=True)
+    )
+    assert 9 <= wide < narrow == 14
 
 
 def test_marks_stand_above_their_letters_not_beside_them(pen):
