@@ -85,7 +85,13 @@ async def test_a_server_thirty_seconds_away_makes_the_bound_thirty_seconds(tmp_p
     try:
         clock = ChronyClock(print, chronyc=daemons[1].chronyc, rtc=Rtc(tmp_path))
         await reading(clock, "good")
-        assert 30_000 <= clock.instant().error_ms < 31_000
+        bounds = [clock.instant().error_ms]
+        while bounds[-1] >= 31_000 and len(bounds) < 100:  # the first sample's dispersion is a second by itself
+            await asyncio.sleep(0.1)
+            await clock.open()
+            bounds.append(clock.instant().error_ms)
+        assert min(bounds) >= 30_000
+        assert bounds[-1] < 31_000
         assert all("Disabled control of system clock" in daemon.log for daemon in daemons), "this machine's clock is left alone"
     finally:
         for daemon in daemons:

@@ -16,9 +16,11 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+import aiomqtt
 import pytest
 from paho.mqtt.client import topic_matches_sub
 
+from controller import ca
 from protocol import keys, topics
 from protocol.envelope import claimed
 from protocol.reports import OrderResult
@@ -107,6 +109,7 @@ class Lane:
         self, office: Office, at_ms: int, *, clock_good: bool = True, fresh: bool = False
     ) -> AsyncIterator[AgentProcess]:
         """An agent that remembers the world and no more, with its clock at this instant."""
+        await self._end_session()
         shutil.rmtree(self.state, ignore_errors=True)
         if not fresh:
             shutil.copytree(self.base, self.state, dirs_exist_ok=True)  # a player that was just killed may still write there
@@ -125,9 +128,21 @@ class Lane:
             await office.up(self.node, after=hellos)
             await asyncio.sleep(0.4)  # what comes while it still collects is taken by age, not as it was sent
             yield agent
-            await asyncio.sleep(0.15)  # the last acknowledgement is on its way
         finally:
             agent.kill()
+
+    async def _end_session(self) -> None:
+        """What the last agent left unacknowledged at the broker belongs to the last case, and would come to this one's."""
+        async with aiomqtt.Client(
+            self.commune.host,
+            self.commune.port,
+            identifier=self.node,
+            protocol=aiomqtt.ProtocolVersion.V5,
+            clean_start=True,
+            tls_context=ca.client_context(self.commune.ca_file, self.home / "node.crt", self.home / "node.key"),
+            timeout=5,
+        ):
+            pass
 
     async def prepare(self, office: Office) -> None:
         """The world, learned an hour before anything of the cases was signed."""
