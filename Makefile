@@ -3,8 +3,10 @@
 # make simulate  many nodes' years in virtual time, every law watched (SEEDS=2700; SEED=123 VERBOSE=1 replays one)
 # make fuzz   every parser of outside bytes, coverage-guided (FUZZ_S=60 seconds each; FUZZ_ONLY=csr,rules; FUZZ_TOGETHER=2)
 # make bench  the figures into build/bench.json (ONLY=confirm,stop for some of them)
+# make image  the node's image into build/image (root; VERSION=2026.11.1 BUILD=1 KEYRING=bundles.pem)
+# make hil    that image in QEMU: boot, enrolment, sound, updates, faults (HIL=hil/test_1_first_sound.py for some); hil-long also what takes hours
 # make lock   pin the newest versions that pyproject.toml admits
-.PHONY: demo test check bench fuzz simulate lock setup
+.PHONY: demo test check bench fuzz simulate image hil hil-long lock setup
 .DEFAULT_GOAL := help
 TESTS ?= tests
 WORKERS ?= 2
@@ -41,7 +43,16 @@ simulate:
 	@tools/setup test
 	$(PY) -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),200)) $(if $(FIRST),--first $(FIRST)) $(if $(VERBOSE),--verbose)
 
+image:
+	@tools/setup hil
+	.venv/bin/loa-provision image build --version $(or $(VERSION),0.1.0) --build $(or $(BUILD),1) --keyring $(or $(KEYRING),bundles.pem) --out build/image
+
+hil hil-long:
+	@tools/setup hil
+	@$(PY) -m hil $(if $(filter hil-long,$@),--long) $(HIL)
+
 lock:
 	@tools/setup run
 	$(PY) -m pip install --quiet uv
 	$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra dev pyproject.toml -o requirements.lock
+	$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra dev --extra hil -c requirements.lock pyproject.toml -o hil/requirements.lock

@@ -4,8 +4,6 @@ import argparse
 import asyncio
 import contextlib
 import os
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -17,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from demo import judge, words
+from demo.processes import Processes
 from demo.stage import BIN, Stage, StageFailed
 
 FOLDER = Path("build/demo")
@@ -39,39 +38,6 @@ def now_ms() -> int:
 def local(at_ms: float) -> str:
     """A time as people here read it."""
     return time.strftime("%H:%M:%S", time.gmtime(at_ms / 1000 + TIME_ZONE_S)) + f".{int(at_ms) % 1000:03d}"
-
-
-class Processes:
-    """Every long-running part, each with its own log; all of them end with us."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._children: list[tuple[str, subprocess.Popen[bytes]]] = []
-
-    def start(self, name: str, *command: str | Path) -> None:
-        """Start one part."""
-        with (self._folder / f"{name}.log").open("wb") as log:
-            child = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        self._children.append((name, child))
-
-    def check(self) -> None:
-        """Raises StageFailed when a part has ended by itself."""
-        for name, child in self._children:
-            if child.poll() is not None:
-                words_of = (self._folder / f"{name}.log").read_text(errors="replace")[-2000:]
-                raise StageFailed(f"{name} ended with status {child.returncode}:\n{words_of}")
-
-    def end(self) -> None:
-        """End all, the last first; what does not end within five seconds is killed."""
-        for _name, child in reversed(self._children):
-            if child.poll() is None:
-                child.send_signal(signal.SIGTERM)
-        for _name, child in self._children:
-            try:
-                child.wait(5)
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
 
 
 @contextlib.contextmanager
@@ -103,7 +69,9 @@ class Demo:
         with step("Broker and controller (mosquitto, loa serve)"):
             self.processes.start("broker", "mosquitto", "-c", stage.state / "broker" / "mosquitto.conf")
             self.processes.start("serve", BIN / "loa", "serve", "--state", stage.state)
-            self._until(lambda: bool(self._api("GET", "/v1/status")["broker_connected"]), "the controller to reach its broker")
+            self._until(
+                lambda: bool(self.stage.api("GET", "/v1/status")["broker_connected"]), "the controller to reach its broker"
+            )
         with step("Trust, three nodes, a bulletin and operating rules (loa trust, node, media, station)"):
             stage.import_trust()
             stage.add_nodes()
@@ -114,7 +82,7 @@ class Demo:
         console.print(preview, highlight=False)
         with step("An officer for the page (loa people add)"):
             name, password = stage.add_officer()
-        status = self._api("GET", "/v1/status")
+        status = self.stage.api("GET", "/v1/status")
         self.page = (f"https://localhost:{status['https_port']}/", name, password)
         with step("Three nodes (loa-agent)"):
             for number in range(len(words.NODES)):
@@ -122,14 +90,6 @@ class Demo:
                 self.processes.start(f"node-{number + 1}-agent", BIN / "loa-agent", "--config", toml)
             self._until(self._all_alive, "the birth of the third node")
         return sha256
-
-    def _api(self, method: str, path: str, **content: Any) -> Any:
-        transport = httpx.HTTPTransport(uds=str(self.stage.state / "run" / "loa.sock"))
-        with httpx.Client(transport=transport, base_url="http://loa", timeout=10) as client:
-            answer = client.request(method, path, **content)
-            if answer.is_error:
-                raise StageFailed(f"{method} {path}: {answer.status_code} {answer.text[:500]}")
-            return answer.json()
 
     def _until(self, happened: Any, what: str) -> None:
         deadline = time.monotonic() + BIRTH_DEADLINE_S
@@ -142,13 +102,13 @@ class Demo:
         raise StageFailed(f"waited {BIRTH_DEADLINE_S} s for {what}")
 
     def _all_alive(self) -> bool:
-        return sum(1 for node in self._api("GET", "/v1/nodes") if node["online"] == "online" and node["holds_current"]) == len(
-            words.NODES
-        )
+        return sum(
+            1 for node in self.stage.api("GET", "/v1/nodes") if node["online"] == "online" and node["holds_current"]
+        ) == len(words.NODES)
 
     def _ailment(self, node: str) -> str:
         """What is wrong with a node as the controller sees it; nothing when it could sound."""
-        views = [view for view in self._api("GET", "/v1/nodes") if view["id"] == node]
+        views = [view for view in self.stage.api("GET", "/v1/nodes") if view["id"] == node]
         if not views or views[0]["online"] != "online":
             return "not there"
         return ", ".join(reason["en"] for reason in views[0]["reasons"] if reason["severity"] > 1)
@@ -182,7 +142,7 @@ class Demo:
 
     def _given_ms(self, act: str, incident: str) -> float:
         """When an order was given: the instant at which it reached the controller."""
-        found = [entry for entry in self._api("GET", "/v1/audit") if entry["act"] == act and entry["object"] == incident]
+        found = [entry for entry in self.stage.api("GET", "/v1/audit") if entry["act"] == act and entry["object"] == incident]
         if not found:
             raise StageFailed(f"the controller's log knows no {act} of incident {incident}")
         return float(found[0]["at_ms"])

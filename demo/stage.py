@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from demo import timetable, words
 
 BIN = Path(sys.executable).parent
@@ -60,6 +62,15 @@ class Stage:
         """`loa ... --json`, decoded."""
         return json.loads(self.loa(*arguments, "--json"))
 
+    def api(self, method: str, path: str, **content: Any) -> Any:
+        """One question to the running `loa serve`, decoded. Raises StageFailed, httpx.HTTPError."""
+        transport = httpx.HTTPTransport(uds=str(self.state / "run" / "loa.sock"))
+        with httpx.Client(transport=transport, base_url="http://loa", timeout=10) as client:
+            answer = client.request(method, path, **content)
+            if answer.is_error:
+                raise StageFailed(f"{method} {path}: {answer.status_code} {answer.text[:500]}")
+            return answer.json()
+
     def provision(self, *arguments: str | Path) -> str:
         """`loa-provision ...`."""
         return self.run("loa-provision", *arguments)
@@ -70,10 +81,11 @@ class Stage:
 
     # --- steps ---
 
-    def make_controller(self) -> None:
-        """`loa init`, on free ports of this machine."""
-        ports = ("--broker-port", "0", "--https-port", "0")
-        self.loa("init", "--province", "52", "--host", "localhost", "--host", "127.0.0.1", *ports, "--demo-settlements")
+    def make_controller(self, *hosts: str) -> None:
+        """`loa init`, on free ports of this machine; nodes reach it by the first of these names, or as localhost."""
+        ports = ("--broker-port", "0", "--https-port", "0", "--enrol-port", "0")
+        named = [word for host in (*hosts, "localhost", "127.0.0.1") for word in ("--host", host)]
+        self.loa("init", "--province", "52", *named, *ports, "--demo-settlements")
 
     def make_keys(self) -> None:
         """Two persons of the province at the root, an officer of the commune; each key under its passphrase."""
@@ -97,6 +109,7 @@ keys = ["{second}.pub"]
 [roles]
 root = {roles}
 delegate = {roles}
+release = {roles}
 placement = {{persons = ["{first}", "{second}"], threshold = 1}}
 """
         root = self._paper("root", table)
@@ -114,6 +127,7 @@ placement = {{persons = ["{first}", "{second}"], threshold = 1}}
 
     def _grant(self, commune: str, root: Path) -> None:
         officer, officer_name = words.OFFICER
+        second, second_name = words.ROOT_PERSONS[0]
         alone = f'persons = ["{officer}"]'
         table = f"""area = "{commune}"
 authority = "root"
@@ -122,6 +136,14 @@ until = {time.gmtime().tm_year + 2}-12-31
 id = "{officer}"
 name = "{officer_name}"
 keys = ["{officer}.pub"]
+[[persons]]
+id = "{second}"
+name = "{second_name}"
+keys = ["{second}.pub"]
+[[powers]]
+power = "network"
+persons = ["{officer}", "{second}"]
+threshold = 2
 [[powers]]
 power = "programme"
 persons = ["{officer}"]

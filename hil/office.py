@@ -1,0 +1,163 @@
+"""The other end of the line: a real controller and broker, people with keys, a release desk, set up by their own commands."""
+
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+
+from demo import words
+from demo.processes import Processes
+from demo.stage import BIN, Stage, StageFailed
+from tests import chronyd
+
+SETTLEMENT: Final = "52.24076.001"
+UP_S: Final = 120
+LOOK_S: Final = 0.5
+WHOLE_DAY: Final = 'fetch_from = "00:00"\nfetch_to = "24:00"\nmonth_mb = 4000\n'
+
+
+class Office(Stage):
+    """`host` is how the node reaches this machine. Everything lives in `folder`, made anew."""
+
+    def __init__(self, folder: Path, host: str) -> None:
+        super().__init__(folder)
+        self.host = host
+        self.parts = Processes(folder)
+        self.ntp_port = chronyd.free_udp_port()
+        self._clock: chronyd.Chronyd | None = None
+
+    # --- coming up and going down ---
+
+    def open(self) -> None:
+        """`loa init`, keys, trust, mosquitto, `loa serve`, operating rules, a server of the time."""
+        self.make_controller(self.host)
+        self.make_keys()
+        self.make_trust()
+        self.parts.start("broker", "mosquitto", "-c", self.state / "broker" / "mosquitto.conf")
+        self.serve = self.parts.start("serve", BIN / "loa", "serve", "--state", self.state)
+        self.until(lambda: bool(self.api("GET", "/v1/status")["broker_connected"]), "the controller to reach its broker", UP_S)
+        self.import_trust()
+        self.publish_station()
+        self.start_clock()
+
+    def start_clock(self) -> None:
+        """From now on a node can learn the time."""
+        if self._clock is None:
+            self._clock = chronyd.server(self.ntp_port)
+
+    def close(self) -> None:
+        """End everything that was started."""
+        self.parts.end()
+        if self._clock is not None:
+            self._clock.close()
+
+    # --- nodes ---
+
+    def make_card(self, *, sink: str, amplifier: str) -> tuple[str, Path]:
+        """A new node's id and its card's folder; the controller expects it. Each call is another node."""
+        desk = self.folder / f"desk-{len(self.nodes)}"
+        site = self.folder / "site.json"
+        site.unlink(missing_ok=True)
+        self.loa("node", "site", "--out", site)
+        root = json.loads(self.provision("show", self.folder / "root.json", "--json"))
+        board = ("--sink", sink, "--amplifier", amplifier)
+        self.provision("node", "new", "--site", site, "--out", desk, "--pin", root["digest"], *board)
+        (expected,) = desk.glob("*.expect.json")
+        self.loa("node", "expect", expected)
+        node = expected.name.partition(".")[0]
+        self.nodes.append(node)
+        return node, desk / node
+
+    def approve(self, node: str, digits: str) -> None:
+        """As the holder of the placement key does, having heard the six digits by telephone."""
+        signer = ("--key", self.key(words.ROOT_PERSONS[0][0]), "--passphrase-file", self.passphrase)
+        where = ("--name", "Loa thử", "--settlement", SETTLEMENT, "--digits", digits)
+        self.loa("node", "approve", node, *where, *signer)
+
+    def publish_network(self, node: str, table: str = WHOLE_DAY) -> None:
+        """A node's window and budgets, by two persons; the whole day is its night."""
+        source = self.folder / "network.toml"
+        source.write_text(table)
+        signers = [word for person in (words.OFFICER[0], words.ROOT_PERSONS[0][0]) for word in ("--key", self.key(person))]
+        self.loa("network", "publish", source, "--node", node, *signers, "--passphrase-file", self.passphrase, "--yes")
+
+    def node(self, node: str) -> dict[str, Any]:
+        """What the controller knows of it; raises LookupError when it knows nothing."""
+        for view in self.api("GET", "/v1/nodes"):
+            if view["id"] == node:
+                return dict(view)
+        raise LookupError(node)
+
+    def is_online(self, node: str) -> bool:
+        """Whether it is there, as the officers' page says."""
+        return bool(self.node(node)["online"] == "online")
+
+    # --- the officer ---
+
+    def start_emergency(self, *, clip: str | None = None, repeats: int = 1) -> tuple[str, float]:
+        """The settlement's emergency under the officer's key; its incident, and when it was given (Unix seconds)."""
+        said = ("--clip", clip) if clip else ("--text-vi", words.EMERGENCY)
+        more = ("--risk", "3", "--body", words.ISSUING_BODY, "--repeats", str(repeats), "--yes")
+        begun = self.loa_json("emergency", "start", "--area", SETTLEMENT, *said, *more, *self._officer())
+        incident = str(begun["incident"])
+        given = [each for each in self.api("GET", "/v1/audit") if each["act"] == "order.start" and each["object"] == incident]
+        return incident, given[0]["at_ms"] / 1000
+
+    def stop_emergency(self, incident: str) -> None:
+        """The STOP of it."""
+        self.loa("emergency", "stop", "--incident", incident, *self._officer(), "--yes")
+
+    def _officer(self) -> tuple[str | Path, ...]:
+        return ("--key", self.key(words.OFFICER[0]), "--passphrase-file", self.passphrase)
+
+    def add_tone(self, hertz: int, seconds: int, title: str) -> str:
+        """A tone into the library; its digest."""
+        raw = self.folder / f"{title}.wav"
+        tone = f"sine=frequency={hertz}:duration={seconds}:sample_rate=48000"
+        subprocess.run(["ffmpeg", "-y", "-v", "error", "-f", "lavfi", "-i", tone, "-ac", "1", raw], check=True, timeout=60)
+        return self._add_media(raw, title)
+
+    def publish_bulletin(self, sha256: str, at_s: float) -> None:
+        """A programme with one item, every day at that instant's time of day."""
+        local = time.gmtime(at_s + 7 * 3600)
+        rule = f"FREQ=DAILY;BYHOUR={local.tm_hour};BYMINUTE={local.tm_min};BYSECOND={local.tm_sec}"
+        item = f'[[items]]\ntitle = "Bản tin thử"\nrule = "{rule}"\nmedia = "{sha256}"\n'
+        self._publish("programme", f'area = "{words.COMMUNE}"\n{item}', "--accept-findings")
+
+    # --- the release desk and the operator ---
+
+    def release(self, bundle: Path, *, old: Path | None = None) -> Path:
+        """A release of a bundle, signed by two persons, in the controller's hands together with the bundle."""
+        paper = self.folder / f"release-{bundle.stem}.json"
+        before = ("--old", old) if old else ()
+        self.provision("release", "new", bundle, "--root", self.folder / "root.json", "--out", paper, *before)
+        signers = [word for person, _ in words.ROOT_PERSONS for word in ("--key", self.key(person))]
+        how = ("--root", self.folder / "root.json", "--bundle", bundle, "--passphrase-file", self.passphrase, "--yes")
+        self.provision("release", "sign", paper, *signers, *how)
+        self.loa("trust", "import", paper, "--yes")
+        self.loa("rollout", "bundle", bundle)
+        return paper
+
+    def roll_out(self, version: str, node: str) -> int:
+        """Begin; its number."""
+        begun = self.loa_json("rollout", "start", version, "--node", node, "--canary", node, "--yes")
+        return int(begun["id"])
+
+    # --- waiting ---
+
+    def until(self, happened: Callable[[], bool], what: str, deadline_s: float) -> float:
+        """Wait for it; how long that took (s). Raises StageFailed."""
+        began = time.monotonic()
+        while time.monotonic() - began < deadline_s:
+            self.parts.check()
+            try:
+                if happened():
+                    return time.monotonic() - began
+            except (httpx.HTTPError, OSError, StageFailed, LookupError):
+                pass
+            time.sleep(LOOK_S)
+        raise StageFailed(f"waited {deadline_s:.0f} s for {what}")

@@ -1,0 +1,152 @@
+"""What differs between the two places: how a card is written, and how the loudspeaker is listened to. QEMU, and a bench."""
+
+import contextlib
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import attr
+import numpy as np
+from labgrid import target_factory
+from labgrid.driver import Driver
+
+from provisioning.device import BlockDevice
+from provisioning.flash import Flashed, flash, read_card
+from provisioning.images import check_image
+
+RATE: Final = 48_000
+MIB: Final = 1 << 20
+HEADER_BYTES: Final = 44
+"""Of QEMU's wav file; its lengths stay 0 until QEMU ends, so what lies behind it is all samples."""
+QUIET: Final = 10 ** (-60 / 20)
+
+
+def _written(path: Path, image: Path, card: Path, more: Mapping[str, bytes]) -> Flashed:
+    """As `loa-provision flash` does, read back; `more` lies beside node.toml."""
+    node = read_card(card)
+    node = type(node)(node=node.node, files={**node.files, **more})
+    with BlockDevice(path) as device:
+        return flash(device, check_image(image), node=node)
+
+
+@target_factory.reg_driver
+@attr.s(eq=False)
+class QemuCard(Driver):  # type: ignore[misc]  # labgrid has no types
+    """The card of a node in QEMU: a file of the machine's own; only written while the machine is off."""
+
+    path: str = attr.ib(validator=attr.validators.instance_of(str))
+    size_mib: int = attr.ib(default=4096, validator=attr.validators.instance_of(int))
+
+    @property
+    def file(self) -> Path:
+        """Where it lies."""
+        return Path(self.target.env.config.resolve_path(self.path))
+
+    @Driver.check_active  # type: ignore[untyped-decorator]
+    def write(self, image: Path, card: Path, more: Mapping[str, bytes]) -> Flashed:
+        """A blank card, flashed."""
+        self.file.unlink(missing_ok=True)
+        with self.file.open("wb") as file:
+            file.truncate(self.size_mib * MIB)
+        return _written(self.file, image, card, more)
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[Path]:
+        """The card in this computer's hands."""
+        yield self.file
+
+
+@target_factory.reg_driver
+@attr.s(eq=False)
+class MuxCard(Driver):  # type: ignore[misc]
+    """The card of a node on the bench, between two computers: a USB-SD-Mux gives it to one of them."""
+
+    bindings = {"mux": "USBSDMuxDriver", "disk": "USBSDMuxDevice"}  # noqa: RUF012  labgrid's way
+
+    @Driver.check_active  # type: ignore[untyped-decorator]
+    def write(self, image: Path, card: Path, more: Mapping[str, bytes]) -> Flashed:
+        """The card that lies in the mux, flashed; the node has it afterwards."""
+        with self.opened() as path:
+            return _written(path, image, card, more)
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[Path]:
+        """The card in this computer's hands."""
+        self.mux.set_mode("host")
+        try:
+            self.target.await_resources([self.disk])
+            yield Path(self.disk.path)
+        finally:
+            self.mux.set_mode("dut")
+
+
+class _Listener:
+    """Samples that go on being written to a file: 48 kHz, 16 bit, one channel."""
+
+    def _file(self) -> Path:
+        raise NotImplementedError
+
+    def mark(self) -> int:
+        """Here the listening begins."""
+        path = self._file()
+        return path.stat().st_size if path.exists() else 0
+
+    def since(self, mark: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """All samples (-1 to 1) after a mark; after a power cut QEMU begins the file anew, and so do we."""
+        content = self._file().read_bytes()
+        content = content[max(mark if mark <= len(content) else 0, HEADER_BYTES) :]
+        return np.frombuffer(content[: len(content) // 2 * 2], dtype="<i2").astype(np.float64) / 32768
+
+
+@target_factory.reg_driver
+@attr.s(eq=False)
+class QemuSound(Driver, _Listener):  # type: ignore[misc]
+    """What QEMU's sound card plays. The file grows only while something plays: it has no silence and no time in it."""
+
+    path: str = attr.ib(validator=attr.validators.instance_of(str))
+
+    def _file(self) -> Path:
+        return Path(self.target.env.config.resolve_path(self.path))
+
+
+@target_factory.reg_driver
+@attr.s(eq=False)
+class CapturedSound(Driver, _Listener):  # type: ignore[misc]
+    """What a USB sound card hears at the node's loudspeaker terminals, by arecord."""
+
+    device: str = attr.ib(validator=attr.validators.instance_of(str))
+    path: str = attr.ib(validator=attr.validators.instance_of(str))
+
+    def _file(self) -> Path:
+        return Path(self.target.env.config.resolve_path(self.path))
+
+    def on_activate(self) -> None:
+        """Listen from now on."""
+        words = ["arecord", "-q", "-D", self.device, "-f", "S16_LE", "-r", str(RATE), "-c", "1", "-t", "wav", str(self._file())]
+        self._child = subprocess.Popen(words)
+
+    def on_deactivate(self) -> None:
+        """Stop listening."""
+        self._child.terminate()
+        self._child.wait()
+
+
+def share_of(samples: np.ndarray[Any, np.dtype[np.float64]], hertz: float, block_s: float = 0.25) -> float:
+    """The longest run (s) of blocks in which a tone holds at least nine tenths of the energy, above -60 dBFS."""
+    length = int(RATE * block_s)
+    longest = run = 0
+    for start in range(0, len(samples) - length, length):
+        block = samples[start : start + length] * np.hanning(length)
+        power = np.abs(np.fft.rfft(block)) ** 2
+        near = round(hertz * block_s)
+        loud = float(np.sqrt(np.mean(block**2))) > QUIET
+        run = run + 1 if loud and power[max(near - 3, 0) : near + 4].sum() > 0.9 * power.sum() else 0
+        longest = max(longest, run)
+    return longest * block_s
+
+
+def sounded_s(samples: np.ndarray[Any, np.dtype[np.float64]]) -> float:
+    """For how long (s) anything louder than -60 dBFS sounded, in blocks of 10 ms."""
+    blocks = samples[: len(samples) // 480 * 480].reshape(-1, 480)
+    return float((np.sqrt((blocks**2).mean(axis=1)) > QUIET).sum() / 100) if len(blocks) else 0.0

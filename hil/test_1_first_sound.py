@@ -1,0 +1,54 @@
+"""From a blank card to sound: flashed, booted, enrolled, placed; an emergency and a bulletin are heard."""
+
+import time
+
+from hil.office import Office
+from hil.places import share_of, sounded_s
+from hil.strategy import NodeStrategy
+
+HEARD_S = 60
+
+
+def test_from_a_blank_card_to_online(node: NodeStrategy, office: Office) -> None:
+    node.transition("online")
+    assert node.copy() == "A"
+    view = office.node(node.node)
+    assert view["placed"]
+    assert view["clock_state"] == "good"
+    assert view["version"].startswith("2026.11.1")
+
+
+def test_no_unit_of_the_node_has_failed(node: NodeStrategy) -> None:
+    node.transition("online")
+    assert node.run("systemctl list-units --failed --plain --no-legend") == []
+    assert node.run("systemctl is-active loa-agent") == ["active"]
+
+
+def test_an_emergency_is_heard_and_its_stop_ends_it(node: NodeStrategy, office: Office) -> None:
+    node.transition("online")
+    tone = office.add_tone(880, 20, "coi-thu")
+    mark = node.sound.mark()
+    incident, given_s = office.start_emergency(clip=tone, repeats=3)
+    node.until(lambda: share_of(node.sound.since(mark), 880) >= 2, "two seconds of the tone", HEARD_S)
+    print(f"emergency: two seconds of it heard {time.time() - given_s:.1f} s after it was given")
+    office.stop_emergency(incident)
+    office.until(lambda: office.node(node.node)["sounding"] is None, "silence as the node says it", HEARD_S)
+    after = node.sound.mark()
+    time.sleep(5)
+    assert sounded_s(node.sound.since(after)) < 0.5
+
+
+def test_a_bulletin_is_heard_at_its_time(node: NodeStrategy, office: Office) -> None:
+    node.transition("online")
+    office.publish_network(node.node)
+    tone = office.add_tone(523, 8, "ban-tin")
+    mark = node.sound.mark()
+    at_s = time.time() // 1 + 60
+    office.publish_bulletin(tone, at_s)
+    node.until(lambda: share_of(node.sound.since(mark), 523) >= 6, "six seconds of the bulletin", 60 + HEARD_S)
+    plays = office.loa_json("plays", "--node", node.node, "--hours", "1")
+    office.until(
+        lambda: any(each["result"] == "played" for each in office.loa_json("plays", "--node", node.node, "--hours", "1")),
+        f"a record of it, not {plays}",
+        HEARD_S,
+    )
