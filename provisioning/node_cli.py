@@ -62,7 +62,7 @@ def new(
     label: Annotated[str | None, typer.Option("--node", help="The id of a label that stays, for a machine replaced.")] = None,
     pin: Annotated[str | None, typer.Option(help="The root's digest, as the ceremony printed it.")] = None,
     sink: Annotated[str, typer.Option(help="alsa:default, wav:FILE or fifo:FILE.")] = "alsa:default",
-    amplifier: Annotated[str, typer.Option(help="none, or gpio:17?on_ms=500.")] = "none",
+    amplifier: Annotated[str, typer.Option(help="none, or gpio:17?on_ms=500; another chip: gpio:5?chip=LABEL.")] = "none",
     clock: Annotated[str, typer.Option(help="chrony, as in our image; or the file that systemd-timesyncd touches.")] = "chrony",
     state: Annotated[str, typer.Option(help="The node's memory, where it makes its keys.")] = "/var/lib/loa-agent",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, write nothing.")] = False,

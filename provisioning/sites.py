@@ -28,7 +28,11 @@ NEEDED: Final = {"name": "`tên` (name)", "settlement": "`thôn` (settlement)"}
 DELIMITERS: Final = ",;\t"
 SETTLEMENT: Final = re.compile(r"[0-9]{2}\.[0-9]{5}\.[0-9]{3}")
 SINK: Final = re.compile(r"(alsa|wav|fifo):[^+]+(\+(alsa|wav|fifo):[^+]+)?")
-AMPLIFIER: Final = re.compile(r"none|(gpio:[0-9]{1,2}|file:[^?]+)(\?on_ms=([0-3]?[0-9]{1,3}|4000))?")
+_ON_MS: Final = "on_ms=([0-3]?[0-9]{1,3}|4000)"
+_CHIP: Final = r"chip=[^\s&#+%]+"
+AMPLIFIER: Final = re.compile(
+    rf"none|file:[^?]+(\?{_ON_MS})?|gpio:[0-9]{{1,3}}(\?({_ON_MS}|{_CHIP}|{_ON_MS}&{_CHIP}|{_CHIP}&{_ON_MS}))?"
+)
 FORMULA: Final = ("=", "+", "@", "-")
 """What a spreadsheet takes for a formula: the list that is written for the operator opens in one."""
 
@@ -58,6 +62,7 @@ def check_amplifier(text: str) -> str:
     if not AMPLIFIER.fullmatch(text):
         raise InputRefused(
             f"{text!r} không phải khuếch đại / is no amplifier: none, gpio:17, gpio:17?on_ms=500 (at most 4000 ms)"
+            ", gpio:5?chip=9030000.pl061"
         )
     return text
 

@@ -40,7 +40,7 @@ def add(
     out: Annotated[Path, typer.Option(help="The node's folder, to be made; keep it private.")],
     node: Annotated[str | None, typer.Option(help="The id on its label; else a new one.")] = None,
     sink: Annotated[str, typer.Option(help="alsa:default, wav:FILE or fifo:FILE.")] = "alsa:default",
-    amplifier: Annotated[str, typer.Option(help="none, or gpio:17?on_ms=500.")] = "none",
+    amplifier: Annotated[str, typer.Option(help="none, or gpio:17?on_ms=500; another chip: gpio:5?chip=LABEL.")] = "none",
     clock: Annotated[str, typer.Option(help="chrony, or the file that systemd-timesyncd touches.")] = enrol.CLOCK_FILE,
     station: Annotated[str | None, typer.Option(help="Whose operating rules hold; else the commune's.")] = None,
     authority: AuthorityOption = None,

@@ -46,6 +46,7 @@ UNWANTED: Final = ("doc/*", "man/*", "info/*", "locale/*", "lintian/*", "bug/*",
 INSTALLED: Final = (
     ("loa-agent.service", "etc/systemd/system/loa-agent.service"),
     ("loa-agent.sysusers", "usr/lib/sysusers.d/loa-agent.conf"),
+    ("loa-agent.udev", "etc/udev/rules.d/60-loa-agent.rules"),
     ("loa-agent.sysctl", "etc/sysctl.d/60-loa-agent.conf"),
     ("loa-agent.dbus.conf", "etc/dbus-1/system.d/loa-agent.conf"),
     ("loa-restart.path", "etc/systemd/system/loa-restart.path"),

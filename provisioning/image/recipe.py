@@ -30,7 +30,7 @@ PACKAGES: Final = (
 )
 WHEELS: Final = (
     *("msgspec", "securesystemslib", "cryptography", "cffi", "pycparser", "python-dateutil", "aiomqtt", "paho-mqtt", "tzdata"),
-    *("python-vlc", "gpiozero", "colorzero", "audioop-lts", "dbus-fast"),
+    *("python-vlc", "gpiod", "audioop-lts", "dbus-fast"),
 )
 """What edge_agent imports, out of the lock file; the build imports the agent in the image, so that a missing one is seen."""
 CODE: Final = ("protocol", "edge_agent")

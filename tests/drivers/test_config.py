@@ -105,6 +105,11 @@ MISTAKES = {
     "an unknown sink": (edit(r'^sink = ".*"$', 'sink = "speaker"'), "board.sink", "none of wav:"),
     "a sink nowhere": (edit(r'^sink = ".*"$', 'sink = "wav:/nowhere/a.wav"'), "board.sink", "no folder /nowhere"),
     "an unknown amplifier": (edit(r'^amplifier = ".*"$', 'amplifier = "on"'), "board.amplifier", "none of none"),
+    "a GPIO chip that is not there": (
+        edit(r'^amplifier = ".*"$', 'amplifier = "gpio:17?chip=/nowhere/gpiochip0"'),
+        "board.amplifier",
+        "name a GPIO chip",
+    ),
     "a memory that is a file": (edit(r'^state = ".*"$', 'state = "ca.pem"'), "identity.state", "may write"),
 }
 

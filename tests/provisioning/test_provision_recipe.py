@@ -13,6 +13,7 @@ import pytest
 from provisioning.errors import InputRefused
 from provisioning.image import recipe as made
 from provisioning.image.archive import mirrors
+from provisioning.image.build import INSTALLED, UNITS
 from provisioning.image.inventory import bill, debian_packages
 from provisioning.image.recipe import PACKAGES, WHEELS, Recipe, boot_env, digest_of
 from provisioning.image.wheels import pinned
@@ -82,6 +83,19 @@ def test_nobody_can_call_a_node_and_ssh_asks_for_a_key():
     assert "dport 22" not in rules
     assert "PasswordAuthentication no" in text("etc/ssh/sshd_config.d/loa.conf")
     assert "ConditionPathExists=/data/ssh/authorized_keys" in text("etc/systemd/system/ssh.service.d/loa.conf")
+
+
+def test_the_agent_may_open_every_gpio_chip_and_its_group_exists():
+    unit = (UNITS / "loa-agent.service").read_text()
+    assert [line for line in unit.splitlines() if line.startswith("DeviceAllow=") and "gpio" in line] == [
+        "DeviceAllow=char-gpiochip rw"
+    ]
+    (rule,) = [line for line in (UNITS / "loa-agent.udev").read_text().splitlines() if not line.startswith("#")]
+    assert {'SUBSYSTEM=="gpio"', 'KERNEL=="gpiochip*"', 'MODE="0660"'} < set(rule.split(", "))
+    (group,) = re.findall(r'GROUP="(\w+)"', rule)
+    assert group in re.findall(r"^SupplementaryGroups=(.+)$", unit, re.MULTILINE)[0].split()
+    assert f"g {group} -" in (UNITS / "loa-agent.sysusers").read_text().splitlines()
+    assert dict(INSTALLED)["loa-agent.udev"].startswith("etc/udev/rules.d/")
 
 
 def test_the_nodes_wheels_are_pinned_with_hashes_and_without_this_machines_markers():
