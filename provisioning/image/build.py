@@ -57,8 +57,11 @@ from edge_agent.__main__ import main
 
 raise SystemExit(main())
 """
-ENABLED: Final = (
-    "loa-agent.service loa-restart.path loa-first-start.service loa-last-words.service loa-grow.service nftables.service"
+ENABLED: Final = " ".join(
+    (
+        *("loa-agent.service", "loa-restart.path", "loa-first-start.service", "loa-last-words.service", "loa-grow.service"),
+        *("loa-guard.timer", "nftables.service"),
+    )
 )
 SETTLE: Final = f"""
 systemd-sysusers

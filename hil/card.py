@@ -1,0 +1,42 @@
+"""A node's card looked at from outside, switched off: the boot loader's state, its partitions."""
+
+import zlib
+from pathlib import Path
+from typing import Final
+
+from provisioning.image.recipe import ENV_BYTES, ENV_OFFSET, SECTOR_BYTES
+
+TABLE: Final = 446
+ENTRY_BYTES: Final = 16
+
+
+class Card:
+    """A block device or an image's file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def boot_state(self) -> dict[str, str] | None:
+        """The boot loader's words; None when its CRC does not hold, and the boot loader begins anew."""
+        raw = self._read(ENV_OFFSET, ENV_BYTES)
+        if zlib.crc32(raw[4:]).to_bytes(4, "little") != raw[:4]:
+            return None
+        words = [word.decode() for word in raw[4:].split(b"\0") if word]
+        return dict(word.split("=", 1) for word in words)
+
+    def spoil_boot_state(self) -> None:
+        """As a card does that dies in the middle of a sector: half old, half rubbish."""
+        with self.path.open("r+b") as file:
+            file.seek(ENV_OFFSET + ENV_BYTES // 2)
+            file.write(b"\xa5" * (ENV_BYTES // 2))
+
+    def partition(self, number: int) -> tuple[int, int]:
+        """Offset and length (bytes) of a primary partition, 1 to 4."""
+        entry = self._read(TABLE + ENTRY_BYTES * (number - 1), ENTRY_BYTES)
+        start, count = int.from_bytes(entry[8:12], "little"), int.from_bytes(entry[12:16], "little")
+        return start * SECTOR_BYTES, count * SECTOR_BYTES
+
+    def _read(self, offset: int, length: int) -> bytes:
+        with self.path.open("rb") as file:
+            file.seek(offset)
+            return file.read(length)
