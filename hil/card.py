@@ -4,7 +4,8 @@ import zlib
 from pathlib import Path
 from typing import Final
 
-from provisioning.image.recipe import ENV_BYTES, ENV_OFFSET, SECTOR_BYTES
+from provisioning.image.recipe import ENV_BYTES, ENV_OFFSET, MIB, SECTOR_BYTES
+from provisioning.image.tools import call
 
 TABLE: Final = 446
 ENTRY_BYTES: Final = 16
@@ -24,6 +25,22 @@ class Card:
         words = [word.decode() for word in raw[4:].split(b"\0") if word]
         return dict(word.split("=", 1) for word in words)
 
+    def choose(self, copy: str) -> None:
+        """Tell the boot loader to try this copy first, three times, as RAUC does when it is activated."""
+        other = "B" if copy == "A" else "A"
+        words = {"BOOT_ORDER": f"{copy} {other}", "BOOT_A_LEFT": "3", "BOOT_B_LEFT": "3"}
+        filled = b"".join(f"{name}={value}\0".encode() for name, value in words.items()).ljust(ENV_BYTES - 4, b"\0")
+        with self.path.open("r+b") as file:
+            file.seek(ENV_OFFSET)
+            file.write(zlib.crc32(filled).to_bytes(4, "little") + filled)
+
+    def write_partition(self, number: int, content: Path) -> None:
+        """Lay a file's bytes into a partition, from its beginning."""
+        with self.path.open("r+b") as file, content.open("rb") as source:
+            file.seek(self.partition(number)[0])
+            while chunk := source.read(MIB):
+                file.write(chunk)
+
     def spoil_boot_state(self) -> None:
         """As a card does that dies in the middle of a sector: half old, half rubbish."""
         with self.path.open("r+b") as file:
@@ -40,3 +57,9 @@ class Card:
         with self.path.open("rb") as file:
             file.seek(offset)
             return file.read(length)
+
+
+def remove(rootfs: Path, name: str) -> None:
+    """Take a file out of an ext4 image, without mounting it. Raises InputRefused when it is not there."""
+    call(["debugfs", "-w", "-R", f"rm {name}", rootfs])
+    assert not call(["debugfs", "-R", f"stat {name}", rootfs]).strip(), f"{name} is still in {rootfs}"

@@ -28,6 +28,7 @@ class Office(Stage):
         self.host = host
         self.parts = Processes(folder)
         self.ntp_port = chronyd.free_udp_port()
+        self.releases: list[Path] = []
         self._clock: chronyd.Chronyd | None = None
 
     # --- coming up and going down ---
@@ -130,17 +131,17 @@ class Office(Stage):
 
     # --- the release desk and the operator ---
 
-    def release(self, bundle: Path, *, old: Path | None = None) -> Path:
-        """A release of a bundle, signed by two persons, in the controller's hands together with the bundle."""
-        paper = self.folder / f"release-{bundle.stem}.json"
-        before = ("--old", old) if old else ()
+    def release(self, bundle: Path) -> None:
+        """A release of a bundle, after the one before, signed by two persons; the controller has it, and the bundle."""
+        paper = self.folder / f"release-{len(self.releases)}.json"
+        before = ("--old", self.releases[-1]) if self.releases else ()
         self.provision("release", "new", bundle, "--root", self.folder / "root.json", "--out", paper, *before)
         signers = [word for person, _ in words.ROOT_PERSONS for word in ("--key", self.key(person))]
         how = ("--root", self.folder / "root.json", "--bundle", bundle, "--passphrase-file", self.passphrase, "--yes")
         self.provision("release", "sign", paper, *signers, *how)
         self.loa("trust", "import", paper, "--yes")
         self.loa("rollout", "bundle", bundle)
-        return paper
+        self.releases.append(paper)
 
     def roll_out(self, version: str, node: str) -> int:
         """Begin; its number."""

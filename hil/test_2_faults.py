@@ -98,15 +98,19 @@ def test_a_full_card_takes_and_sounds_a_warning(node: NodeStrategy, office: Offi
     for full in (False, True):  # its recording is on the card before that is full
         if full:
             node.run("cat /dev/zero >/data/filled 2>/dev/null || true; sync", deadline_s=600)
-        mark = node.sound.mark()
-        incident, _ = office.start_emergency(clip=tone, repeats=5)
-        node.until(lambda since=mark: share_of(node.sound.since(since), 494) >= 2, "two seconds of the tone", HEARD_S)
-        office.stop_emergency(incident)
-        office.until(lambda: office.node(node.node)["sounding"] is None, "silence", HEARD_S)
+        _warns(node, office, tone)
     reasons = office.until(lambda: _says_full(office.node(node.node)), "the reason on the page", BACK_S)
     print(f"full card: on the page after {reasons:.0f} s")
     node.run("rm /data/filled; sync")
     office.until(lambda: not _says_full(office.node(node.node)), "the reason gone", BACK_S)
+
+
+def _warns(node: NodeStrategy, office: Office, tone: str) -> None:
+    mark = node.sound.mark()
+    incident, _ = office.start_emergency(clip=tone, repeats=5)
+    node.until(lambda: share_of(node.sound.since(mark), 494) >= 2, "two seconds of the tone", HEARD_S)
+    office.stop_emergency(incident)
+    office.until(lambda: office.node(node.node)["sounding"] is None, "silence", HEARD_S)
 
 
 def _says_full(view: dict[str, Any]) -> bool:

@@ -1,0 +1,44 @@
+"""One update of one node as an operator does it, watched; what it cost is printed."""
+
+import time
+from pathlib import Path
+from typing import Any, Final
+
+from hil.office import Office
+from hil.strategy import NodeStrategy
+
+UPDATE_S: Final = 2400
+BACK_S: Final = 600
+RECEIVED: Final = "cat /sys/class/net/eth0/statistics/rx_bytes"
+
+
+def update(node: NodeStrategy, office: Office, bundle: Path, version: str) -> None:
+    """Release the bundle, roll it out to the node, wait until it is good there. Raises AssertionError when the node gives up."""
+    office.release(bundle)
+    before = int(node.run(RECEIVED)[0])
+    number = office.roll_out(version, node.node)
+    said: list[tuple[str, str]] = []
+
+    def standing() -> str:
+        (own,) = _status(office, number)["nodes"]
+        if (own["state"], own["reason"]) not in said[-1:]:
+            said.append((own["state"], own["reason"]))
+            print(f"update to {version}: {time.strftime('%H:%M:%S')} {own['state']} {own['reason']}", flush=True)
+        assert own["state"] not in ("refused", "rolled-back"), said
+        return str(own["state"])
+
+    took_s = office.until(lambda: standing() in ("installed", "trial", "good"), "the other copy written", UPDATE_S)
+    carried = int(node.run(RECEIVED)[0]) - before
+    size = bundle.stat().st_size
+    print(
+        f"update to {version}: written in {took_s:.0f} s, {carried} bytes on the wire, {carried / size:.1%} of {size}", flush=True
+    )
+    node.reconnect()
+    node.until(lambda: any(version in line for line in node.run("cat /etc/os-release")), "the new build", BACK_S)
+    node.point_to_clock()
+    took_s = office.until(lambda: standing() == "good", "a copy marked good", BACK_S)
+    print(f"update to {version}: good {took_s:.0f} s after it ran", flush=True)
+
+
+def _status(office: Office, number: int) -> dict[str, Any]:
+    return dict(office.loa_json("rollout", "status", str(number)))
