@@ -38,7 +38,7 @@ class Write(Struct, frozen=True):
 
 def read_log(path: Path) -> list[Write]:
     """All of it, in order. Raises LogBroken."""
-    found = []
+    found: list[Write] = []
     with path.open("rb") as file:
         magic, version, count, sector = _SUPER.unpack(file.read(_SUPER.size))
         if magic != MAGIC or version != VERSION or sector != SECTOR_BYTES:
