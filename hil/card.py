@@ -6,6 +6,7 @@ from typing import Final
 
 from provisioning.image.recipe import ENV_BYTES, ENV_OFFSET, MIB, SECTOR_BYTES
 from provisioning.image.tools import call
+from provisioning.memory import copy_span
 
 TABLE: Final = 446
 ENTRY_BYTES: Final = 16
@@ -41,6 +42,20 @@ class Card:
             while chunk := source.read(MIB):
                 file.write(chunk)
 
+    def holds(self, number: int, content: Path) -> bool:
+        """Whether a partition begins with a file's bytes."""
+        with self.path.open("rb") as file, content.open("rb") as wanted:
+            file.seek(self.partition(number)[0])
+            while chunk := wanted.read(MIB):
+                if file.read(len(chunk)) != chunk:
+                    return False
+        return True
+
+    def take_partition(self, number: int, out: Path) -> None:
+        """Copy a partition into a file of its own."""
+        out.unlink(missing_ok=True)
+        copy_span(self.path, out, *self.partition(number))
+
     def spoil_boot_state(self) -> None:
         """As a card does that dies in the middle of a sector: half old, half rubbish."""
         with self.path.open("r+b") as file:
@@ -63,3 +78,9 @@ def remove(rootfs: Path, name: str) -> None:
     """Take a file out of an ext4 image, without mounting it. Raises InputRefused when it is not there."""
     call(["debugfs", "-w", "-R", f"rm {name}", rootfs])
     assert not call(["debugfs", "-R", f"stat {name}", rootfs]).strip(), f"{name} is still in {rootfs}"
+
+
+def copy_sparse(source: Path, target: Path) -> None:
+    """A whole card as a file, zeros as holes."""
+    target.unlink(missing_ok=True)
+    copy_span(source, target)

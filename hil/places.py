@@ -36,7 +36,7 @@ class QemuCard(Driver):  # type: ignore[misc]  # labgrid has no types
     """The card of a node in QEMU: a file of the machine's own; only written while the machine is off."""
 
     path: str = attr.ib(validator=attr.validators.instance_of(str))
-    size_mib: int = attr.ib(default=4096, validator=attr.validators.instance_of(int))
+    size_mib: int = attr.ib(default=2560, validator=attr.validators.instance_of(int))
 
     @property
     def file(self) -> Path:
@@ -79,6 +79,21 @@ class MuxCard(Driver):  # type: ignore[misc]
             yield Path(self.disk.path)
         finally:
             self.mux.set_mode("dut")
+
+
+def recording(words: str, card: Path, log: Path) -> str:
+    """QEMU's words for a card, changed so that each write and flush goes into `log` as well (blklogwrites)."""
+    log.unlink(missing_ok=True)
+    log.touch()
+    plain = f"-drive if=none,id=card,format=raw,file={card},cache=unsafe"
+    if plain not in words:
+        raise ValueError(f"the place's words name the card otherwise than {plain}")
+    kept = (
+        f"-blockdev driver=file,node-name=card-file,filename={card} -blockdev driver=raw,node-name=card-raw,file=card-file"
+        f" -blockdev driver=file,node-name=log-file,filename={log}"
+        " -blockdev driver=blklogwrites,node-name=card,file=card-raw,log=log-file,log-sector-size=512"
+    )
+    return words.replace(plain, kept)
 
 
 class _Listener:

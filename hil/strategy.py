@@ -12,6 +12,7 @@ from labgrid.strategy import Strategy, StrategyError
 from labgrid.util import get_free_port
 
 from hil.office import Office
+from hil.places import recording
 
 BOOT_S: Final = 420
 ONLINE_S: Final = 240
@@ -111,6 +112,13 @@ class NodeStrategy(Strategy):  # type: ignore[misc]  # labgrid has no types
             self.power.add_port_forward("tcp", "127.0.0.1", self.ssh.networkservice.port, "", 22, "n0")
         self.ssh.connection_timeout = float(BOOT_S)
         self.target.activate(self.ssh)
+
+    def record(self, log: Path | None) -> None:
+        """Keep every write to the card in a log from the next start on, or no more; QEMU alone can."""
+        self.target.deactivate(self.power)
+        plain = self.__dict__.setdefault("_plain", self.power.extra_args)
+        self.power.extra_args = plain if log is None else recording(plain, self.card.file, log)
+        self.target.activate(self.power)
 
     def run(self, command: str, deadline_s: float = COMMAND_S) -> list[str]:
         """A command on the node; its lines. Raises when its status is not 0."""

@@ -103,7 +103,7 @@ class Disk:
         self._upto = 0
 
     @contextlib.contextmanager
-    def cut(self, cut: Cut) -> Iterator[None]:
+    def cut(self, cut: Cut, *, keep: bool = False) -> Iterator[None]:
         """The card after a cut, while the caller looks at it; then it is as if that had not been."""
         with self._path.open("r+b") as disk, self._log.open("rb") as log:
             for index in range(self._upto, cut.durable):
@@ -119,9 +119,14 @@ class Disk:
             try:
                 yield
             finally:
-                for offset, content in reversed(before):
+                for offset, content in () if keep else reversed(before):
                     disk.seek(offset)
                     disk.write(content)
+
+    def lay(self, cut: Cut) -> None:
+        """The card after a cut, for good."""
+        with self.cut(cut, keep=True):
+            pass
 
     def _lay(self, disk: BinaryIO, log: BinaryIO, index: int, sectors: int | None) -> None:
         each = self._writes[index]

@@ -4,8 +4,10 @@ The tables are those of `edge_agent/drivers/store/database.py`: a test writes wi
 """
 
 import contextlib
+import errno
 import os
 import sqlite3
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -161,18 +163,28 @@ def copy_span(source: Path, target: Path, offset_bytes: int = 0, length_bytes: i
         length = size if length_bytes is None else min(size, length_bytes)
         with target.open("wb") as out:
             out.truncate(length)
-            for at in range(0, length, BLOCK_BYTES):
+            at = _next_data(handle, offset_bytes) - offset_bytes
+            while at < length:
                 try:
                     content = os.pread(handle, min(BLOCK_BYTES, length - at), offset_bytes + at)
                 except OSError:
                     bad += 1
-                    continue
-                if content.strip(b"\0"):
-                    out.seek(at)
-                    out.write(content)
+                else:
+                    if content.strip(b"\0"):
+                        out.seek(at)
+                        out.write(content)
+                at = _next_data(handle, offset_bytes + at + BLOCK_BYTES) - offset_bytes
     finally:
         os.close(handle)
     return [f"thẻ không đọc được / {bad} blocks of {source.name} cannot be read: the card is broken"] if bad else []
+
+
+def _next_data(handle: int, at: int) -> int:
+    """Where something stands next in a file with holes, down to a whole block; a device has no holes."""
+    try:
+        return max(at, os.lseek(handle, at, os.SEEK_DATA) // BLOCK_BYTES * BLOCK_BYTES)
+    except OSError as error:
+        return sys.maxsize if error.errno == errno.ENXIO else at
 
 
 def _listed(read: Callable[..., Found], row: tuple[Any, ...]) -> list[Found]:

@@ -1,0 +1,163 @@
+"""Power that goes at any instant of an update: the card is rebuilt as it may be then, looked at, and a few of them are booted."""
+
+import random
+import time
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import pytest
+
+from hil.card import Card, copy_sparse
+from hil.conftest import FOLDER
+from hil.made import Made
+from hil.office import Office
+from hil.strategy import NodeStrategy, Status
+from hil.updating import update
+from hil.writes import Cut, Disk, Write, cut_at, read_log
+from provisioning.memory import Kept, read_kept
+from provisioning.pulled import taken_out
+
+CUTS: Final = 1000
+SAMPLES: Final = 5
+LONG_SAMPLES: Final = 30
+SEED: Final = 20261129
+BACK_S: Final = 600
+SLOT_B: Final = 3
+
+
+class Recorded(msgspec.Struct):
+    """A card before an update, and everything that was written to it until the update was good."""
+
+    before: Path
+    log: Path
+    writes: list[Write]
+    expected: Path
+
+
+@pytest.fixture(scope="module")
+def recorded(node: NodeStrategy, office: Office, made: Made) -> Recorded:
+    """The update into copy B, with every write to the card kept in order."""
+    node.transition("online")
+    office.publish_network(node.node)
+    if node.copy() == "B":
+        update(node, office, made.bundle(1), "2026.11.1")
+    node.turn_off()
+    before, log = FOLDER / "before.img", FOLDER / "writes.log"
+    with node.card.opened() as path:
+        copy_sparse(path, before)
+    node.record(log)
+    node.turn_on()
+    node.status = Status.online
+    node.point_to_clock()
+    office.until(lambda: office.node(node.node)["clock_state"] == "good", "a good clock", BACK_S)
+    update(node, office, made.bundle(2), "2026.11.2")
+    time.sleep(30)
+    node.turn_off()
+    node.record(None)
+    return Recorded(before=before, log=log, writes=read_log(log), expected=made.built(2).rootfs)
+
+
+@pytest.mark.lg_feature("virtual")
+def test_no_cut_of_an_update_leaves_a_half(recorded: Recorded) -> None:
+    """At a thousand instants: a boot sector that holds, no choice of a copy that is not whole, no counter that went back."""
+    dice = random.Random(SEED)  # noqa: S311  a draw that repeats
+    replayed = FOLDER / "replayed.img"
+    copy_sparse(recorded.before, replayed)
+    disk = Disk(replayed, recorded.log, recorded.writes)
+    judge = _Judge(recorded, replayed)
+    instants = sorted(dice.sample(range(1, len(recorded.writes)), min(CUTS, len(recorded.writes) - 1)))
+    for number, instant in enumerate(instants):
+        cut = cut_at(recorded.writes, instant, dice)
+        judge.look(disk, cut)
+        if number % 100 == 0:
+            print(f"{number} of {len(instants)} cuts looked at, {len(judge.broken)} broken", flush=True)
+    print(f"{len(instants)} cuts of {len(recorded.writes)} writes: {judge.seen}, broken: {judge.broken}")
+    assert judge.seen["A first"]
+    assert judge.seen["B first"]
+    assert not judge.broken
+
+
+class _Judge:
+    """Looks at one card after the other, as the instants go on."""
+
+    def __init__(self, recorded: Recorded, replayed: Path) -> None:
+        self._card = Card(replayed)
+        self._expected = recorded.expected
+        start, length = self._card.partition(SLOT_B)
+        inside = [index for index, each in enumerate(recorded.writes) if start <= each.offset < start + length]
+        self._written_to = max(inside, default=0)
+        self._is_whole: bool | None = None
+        self._durable = -1
+        self._last: Kept | None = None
+        self.seen = {"A first": 0, "B first": 0}
+        self.broken: list[str] = []
+
+    def look(self, disk: Disk, cut: Cut) -> None:
+        """One cut; what is wrong is added to `broken`."""
+        if cut.durable != self._durable:
+            self._durable = cut.durable
+            with disk.cut(Cut(instant=cut.durable, durable=cut.durable, partly=())):
+                durable = self._kept(f"before {cut.instant}, with all flushed")
+            self._forward(durable, "flushed")
+            self._last = durable
+        with disk.cut(cut):
+            self._forward(self._kept(f"at {cut.instant}"), f"cut at {cut.instant}")
+            self._boots(cut)
+
+    def _kept(self, where: str) -> Kept:
+        copy = FOLDER / "data.img"
+        self._card.take_partition(4, copy)
+        with taken_out(copy) as (folder, troubles):
+            kept = read_kept(folder)
+        if troubles or kept.troubles:
+            self.broken.append(f"{where}: {troubles} {kept.troubles}")
+        return kept
+
+    def _forward(self, later: Kept, where: str) -> None:
+        """No counter, floor or document that was flushed is gone."""
+        earlier = self._last or later
+        for name in ("boot_count", "floor_ms", "last_record_id", "acknowledged_record_id"):
+            if (getattr(later, name) or 0) < (getattr(earlier, name) or 0):
+                self.broken.append(f"{where}: {name} went from {getattr(earlier, name)} back to {getattr(later, name)}")
+        if not later.placed:
+            self.broken.append(f"{where}: the placement is gone")
+
+    def _boots(self, cut: Cut) -> None:
+        state = self._card.boot_state()
+        if state is None:
+            self.broken.append(f"at {cut.instant}: the boot sector does not hold")
+            return
+        first = next((copy for copy in state["BOOT_ORDER"].split() if int(state[f"BOOT_{copy}_LEFT"]) > 0), "A")
+        self.seen[f"{first} first"] += 1
+        if first == "B" and not self._is_b_whole(cut):
+            self.broken.append(f"at {cut.instant}: the boot loader would start copy B, which is not whole")
+
+    def _is_b_whole(self, cut: Cut) -> bool:
+        if cut.durable <= self._written_to:
+            return self._card.holds(SLOT_B, self._expected)
+        if self._is_whole is None:  # nothing writes there any more
+            self._is_whole = self._card.holds(SLOT_B, self._expected)
+        return self._is_whole
+
+
+@pytest.mark.lg_feature("virtual")
+@pytest.mark.parametrize(
+    "sample", [pytest.param(number, marks=[pytest.mark.long] if number >= SAMPLES else []) for number in range(LONG_SAMPLES)]
+)
+def test_a_card_cut_anywhere_boots_and_comes_online(node: NodeStrategy, office: Office, recorded: Recorded, sample: int) -> None:
+    dice = random.Random(SEED + 1 + sample)  # noqa: S311
+    instant = len(recorded.writes) * (2 * sample + 1) // (2 * LONG_SAMPLES)
+    if sample < SAMPLES:
+        instant = len(recorded.writes) * (2 * sample + 1) // (2 * SAMPLES)
+    cut = cut_at(recorded.writes, instant, dice)
+    node.transition("off")
+    with node.card.opened() as path:
+        copy_sparse(recorded.before, path)
+        Disk(path, recorded.log, recorded.writes).lay(cut)
+    began_ms = time.time() * 1000
+    node.turn_on()
+    node.status = Status.online
+    office.until(lambda: office.node(node.node)["heard_at_ms"] > began_ms, "a hello of this start", BACK_S)
+    office.until(lambda: office.is_online(node.node), "the node online", BACK_S)
+    print(f"cut at {instant} of {len(recorded.writes)}: copy {node.copy()}, {office.node(node.node)['version']}")
