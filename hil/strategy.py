@@ -129,6 +129,11 @@ class NodeStrategy(Strategy):  # type: ignore[misc]  # labgrid has no types
         server = f"server {self.office.host} port {self.office.ntp_port} iburst minpoll 3 maxpoll 4"
         self.run(f"mkdir -p /run/chrony-dhcp; echo '{server}' >/run/chrony-dhcp/office.sources; chronyc reload sources")
 
+    def amplifier_is_on(self) -> bool:
+        """The level of the amplifier's line, as the kernel has it."""
+        (line,) = [each for each in self.run("cat /sys/kernel/debug/gpio") if "loa-amplifier" in each]
+        return " hi" in line
+
     def copy(self) -> str:
         """Which copy of the firmware runs: A or B."""
         (line,) = self.run("sed -n 's/.*rauc.slot=\\([AB]\\).*/\\1/p' /proc/cmdline")
