@@ -40,6 +40,8 @@ def power(low: bool | None, sagged: bool | None, slowed: bool | None) -> Check:
     if slowed:
         todo = "xem nguồn, quạt, nắng / look at supply, fan and sun"
         return Check(name="power", verdict="bad", seen="máy tự chạy chậm lại / the board slows itself down", todo=todo)
+    if low is None:
+        return Check(name="power", verdict="good", seen="máy không phải chạy chậm lại / the board is not slowed down")
     past = "" if sagged is None else ", từ khi bật cũng vậy / nor since boot"
     return Check(name="power", verdict="good", seen=f"không sụt dưới 4.63 V / not under 4.63 V{past}")
 

@@ -21,8 +21,8 @@ KERNEL_LOG: Final = Path("/dev/kmsg")
 SAGGED: Final = b"Undervoltage detected"
 THROTTLED: Final = Path("/sys/devices/platform/soc/soc:firmware/get_throttled")
 """The Pi's firmware's own word, which only Raspberry Pi's kernel shows."""
-SLOWED_NOW: Final = 0b1110
-"""Of it: the clock capped, slowed down, or at the soft limit of temperature."""
+SLOWED_NOW: Final = 0b1111
+"""Of it, at this moment: too little voltage, the clock capped, slowed down, or at the soft limit of temperature."""
 KERNEL_LINE_BYTES: Final = 8192
 
 

@@ -42,7 +42,7 @@ def test_a_node_that_waits_then_obeys_is_red_for_its_digits_then_green(field: Fi
     assert all(name in found["link"].seen for name in ("broker", "media", "enrol"))
     assert (found["time"].verdict, found["storage"].verdict, found["sound"].verdict) == ("good", "good", "unknown")
     field.approve(card.node)
-    wait(lambda: (card.folder / "state/placed").exists(), "the node knows its place")
+    wait((card.folder / "state/placed").exists, "the node knows its place")
     found = sheet(toml, "--silent")
     assert found["enrolment"].verdict == "good"
     assert not [each for each in found.values() if each.verdict == "bad" and each.name != "signal"], found
@@ -93,7 +93,11 @@ def test_on_a_terminal_bad_is_red(field: Field):
 
 @pytest.mark.parametrize(
     ("old", "new", "key"),
-    [("[broker]", "[brokers]", "brokers"), ("sink = ", 'sink = "speaker"\nclock_ = ', "board"), ('ca = "', 'ca = "no-', "pins.ca")],
+    [
+        ("[broker]", "[brokers]", "brokers"),
+        ("sink = ", 'sink = "speaker"\nclock_ = ', "board"),
+        ('ca = "', 'ca = "no-', "pins.ca"),
+    ],
 )
 def test_a_wrong_configuration_is_its_own_sentence_and_status_78(field: Field, old, new, key):
     toml = field.card().folder / "node.toml"

@@ -31,6 +31,7 @@ DAY_MS = 86_400_000
         ((False, True, False), "bad"),
         ((False, False, True), "bad"),
         ((None, None, True), "bad"),
+        ((None, None, False), "good"),
     ],
 )
 def test_the_supply_is_bad_when_it_sags_or_did_or_slows_the_board(figures, verdict):
@@ -48,7 +49,9 @@ def test_the_kernels_log_tells_a_supply_that_sagged_since_boot(tmp_path):
     assert system.power_sagged(tmp_path / "none") is None
 
 
-@pytest.mark.parametrize(("word", "slowed"), [("0\n", False), ("50000\n", False), ("2\n", True), ("4\n", True), ("x", None)])
+@pytest.mark.parametrize(
+    ("word", "slowed"), [("0\n", False), ("50000\n", False), ("50005\n", True), ("2\n", True), ("4\n", True), ("x", None)]
+)
 def test_the_firmwares_word_tells_a_board_that_slows_down_now(tmp_path, word, slowed):
     file = tmp_path / "get_throttled"
     file.write_text(word)
