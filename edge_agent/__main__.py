@@ -260,15 +260,22 @@ async def serve(config: Config, store_delay_s: float) -> None:
         await task
 
 
+def _check(words: list[str]) -> int:
+    from edge_agent.check.command import main as check  # D-Bus and more, which the agent's own start must not pay for
+
+    return check(words)
+
+
 def main() -> None:
-    """Start the agent; exit 78 with one sentence when the configuration is wrong. `import` and `status` are commands too."""
-    commands = {"import": importing.main, "status": status.main}
+    """Start the agent; exit 78 with one sentence when the configuration is wrong. Or run `import`, `status` or `check`."""
+    commands = {"import": importing.main, "status": status.main, "check": _check}
     if sys.argv[1:2] and sys.argv[1] in commands:
         sys.exit(commands[sys.argv[1]](sys.argv[2:]))
     parser = argparse.ArgumentParser(
         prog="loa-agent",
         description=__doc__,
-        epilog="loa-agent import DIR --config node.toml: take in a stick's documents; loa-agent status --config node.toml",
+        epilog="loa-agent import DIR --config node.toml: take in a stick's documents; loa-agent status --config node.toml; "
+        "loa-agent check --config node.toml: at the pole, green or red",
     )
     parser.add_argument("--config", type=Path, required=True, help="the node's node.toml (made by `loa-provision node new`)")
     parser.add_argument("--verbose", action="store_true", help="log what is decided, too")

@@ -27,3 +27,7 @@ class SlotsUnavailable(DriverError):
 
 class TimeSourceFailed(DriverError):
     """The system's time source cannot be asked; the sentence says what to look at."""
+
+
+class ModemUnavailable(DriverError):
+    """ModemManager, which keeps the mobile modem, cannot be asked; the sentence says what it answered."""

@@ -131,6 +131,12 @@ def open_clock(config: Config, emit: Callable[[Event], None]) -> Clock:
     return SyncFileClock(file, emit)
 
 
+def has_slots(config: Config) -> bool:
+    """Whether RAUC keeps two copies of the firmware here."""
+    kept_by = config.board.slots
+    return kept_by == "rauc" or (kept_by == "auto" and RAUC_CONFIG.exists())
+
+
 class RunningSlots(Slots, Protocol):
     """What keeps the slots, and its work."""
 
@@ -147,8 +153,7 @@ def open_slots(
     chance: random.Random,
 ) -> RunningSlots:
     """Whoever keeps the two copies of the firmware; a machine with one copy needs no D-Bus in its memory."""
-    kept_by = config.board.slots
-    if kept_by == "none" or (kept_by == "auto" and not RAUC_CONFIG.exists()):
+    if not has_slots(config):
         return NoSlots()
     from edge_agent.drivers.slots.proxied import ProxiedSlots
     from edge_agent.drivers.slots.proxy import RangeProxy

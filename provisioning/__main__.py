@@ -9,6 +9,8 @@ import typer
 from protocol.keys import new_key, public_hex
 from provisioning import keyfile, making, next_cli, papers, resigning, showing
 from provisioning.ceremony_cli import keys
+from provisioning.check_cli import EPILOG as CHECK_EPILOG
+from provisioning.check_cli import check_command
 from provisioning.checking import judge, load_trust
 from provisioning.documents_cli import grant, placement, root
 from provisioning.files import refuse_existing
@@ -40,6 +42,7 @@ assert next_cli  # noqa: S101  it adds `next` to root and grant
 app.add_typer(node, name="node")
 app.add_typer(image, name="image")
 app.command("flash", epilog=FLASH_EPILOG)(flash_command)
+app.command("check", epilog=CHECK_EPILOG)(check_command)
 app.command("recover", epilog=RECOVER_EPILOG)(recover_command)
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")]

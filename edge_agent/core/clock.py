@@ -59,7 +59,7 @@ def judge(turn: Turn) -> bool:
     if now.clock != "unknown" and state.rtc_from_ms is not None:
         turn.set(rtc_from_ms=None)  # a time source took over
     error_ms = _error_ms(turn)
-    clock = _judged(turn, error_ms)
+    clock = judged(turn.now.clock, error_ms)
     if clock == "unknown":
         clock, error_ms = _attested(turn, error_ms)
     elif state.attested is not None:
@@ -91,11 +91,11 @@ def _error_ms(turn: Turn) -> int | None:
     return GOOD_MS + RTC_AGREES_MS + drifted_ms + now.rtc_apart_ms
 
 
-def _judged(turn: Turn, error_ms: int | None) -> ClockState:
+def judged(source: ClockState, error_ms: int | None) -> ClockState:
     """Good is in step and within a second; holdover is within a minute, in step or not; all else is no clock."""
     if error_ms is None or error_ms > HOLDOVER_MS:
         return "unknown"
-    return "good" if turn.now.clock == "good" and error_ms <= GOOD_MS else "holdover"
+    return "good" if source == "good" and error_ms <= GOOD_MS else "holdover"
 
 
 def _attested(turn: Turn, error_ms: int | None) -> tuple[ClockState, int | None]:

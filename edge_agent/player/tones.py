@@ -18,6 +18,8 @@ ATTACK = RATE * 2 // 1000
 """2 ms: no click, and still above -40 dBFS within 5 ms."""
 PEAK = 0.5
 """-6 dBFS."""
+TEST_PEAK = 0.1
+TEST_PEAK_CDB = -2_000
 
 OPEN_HZ = (523.25, 659.26, 783.99, 1046.50)
 NOTE_S = 0.36
@@ -84,7 +86,7 @@ SCORES: dict[ToneName, Callable[[], list[float]]] = {
 def synthesise(name: ToneName) -> bytes:
     """The samples of one tone, at its fixed peak (-6 dBFS; the test tone -20)."""
     values = SCORES[name]()
-    peak = 0.1 if name == "test" else PEAK
+    peak = TEST_PEAK if name == "test" else PEAK
     factor = peak * 32_767 / max(map(abs, values))
     return array("h", [round(value * factor) for value in values]).tobytes()
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 from dbus_fast import BusType, Message, MessageType, Variant
 from dbus_fast.aio import MessageBus
 from dbus_fast.errors import DBusError
+from msgspec import Struct
 
 from edge_agent.errors import SlotsUnavailable
 
@@ -21,6 +22,14 @@ WATCHED: Final = (
     f"type='signal',sender='{RAUC}',path='/',interface='{PROPERTIES}',member='PropertiesChanged'",
     f"type='signal',sender='{DAEMON}',member='NameOwnerChanged',arg0='{RAUC}'",
 )
+
+
+class Copies(Struct, frozen=True):
+    """The two copies by their boot names: which runs, which the boot loader takes next, which are good."""
+
+    booted: str
+    next: str
+    good: dict[str, bool]
 
 
 class Bus:
@@ -88,3 +97,15 @@ class Bus:
         """Begin an installation; the signal Completed tells its end."""
         wanted: Mapping[str, Variant] = {"require-manifest-hash": Variant("s", manifest)}
         await self.rauc("InstallBundle", "sa{sv}", source, dict(wanted))
+
+    async def copies(self) -> Copies:
+        """What RAUC says of the slots; it answers only while it installs nothing. Raises SlotsUnavailable."""
+        (slots,) = await self.rauc("GetSlotStatus")
+        (primary,) = await self.rauc("GetPrimary")
+        told = {name: {key: value.value for key, value in about.items()} for name, about in slots}
+        booted = next((about.get("bootname", "") for about in told.values() if about.get("state") == "booted"), "")
+        after = told.get(primary, {}).get("bootname", "")
+        if not booted or not after:
+            raise SlotsUnavailable(f"RAUC names no booted slot, or none to boot next ({primary!r}): look at `rauc status`")
+        good = {str(about["bootname"]): about.get("boot-status") == "good" for about in told.values() if about.get("bootname")}
+        return Copies(str(booted), str(after), good)

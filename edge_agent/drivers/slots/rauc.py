@@ -138,22 +138,11 @@ class RaucSlots:
         if self._busy:
             booted = after = await bus.property("BootSlot")
         else:
-            booted, after = await self._names(bus)
+            copies = await bus.copies()
+            booted, after = copies.booted, copies.next
         return SlotsChecked(
             compatible=compatible, version=image.version, build=image.build, booted=booted, next=after, busy=self._busy
         )
-
-    @staticmethod
-    async def _names(bus: Bus) -> tuple[str, str]:
-        """The boot names of the slot that runs and of the one that the boot loader takes next."""
-        (slots,) = await bus.rauc("GetSlotStatus")
-        (primary,) = await bus.rauc("GetPrimary")
-        told = {name: {key: value.value for key, value in about.items()} for name, about in slots}
-        booted = next((about.get("bootname", "") for about in told.values() if about.get("state") == BOOTED), "")
-        after = told.get(primary, {}).get("bootname", "")
-        if not booted or not after:
-            raise SlotsUnavailable(f"RAUC names no booted slot, or none to boot next ({primary!r}): look at `rauc status`")
-        return str(booted), str(after)
 
     # --- what RAUC says by itself ---
 
