@@ -6,14 +6,21 @@ import sys
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from provisioning.bundle import read_bundle
 from provisioning.image.archive import mirrors
-from provisioning.image.build import Builder, Built
-from provisioning.image.recipe import Recipe
+from provisioning.image.build import PROJECT, Builder, Built
+from provisioning.image.recipe import CODE, Recipe, digest_of
 
 EPOCH_S: Final = 1_790_000_000
 """What the image's files are dated: its clock can't be earlier."""
 BIN: Final = Path(sys.executable).parent
+
+
+class _Note(msgspec.Struct):
+    inputs: str
+    built: Built
 
 
 class Made:
@@ -63,8 +70,21 @@ class Made:
             recipe = Recipe(version=version, build=build, epoch_s=EPOCH_S, mirror=main, security=security, keyring=keyring)
             kept = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "loa-image"
             builder = Builder(recipe, cache=kept, told=lambda step: print(f"image {version}: {step}", flush=True))
-            self._images[build] = builder.build(self._folder / f"image-{build}")
+            self._images[build] = self._kept(recipe, self._folder / f"image-{build}", builder)
         return self._images[build]
+
+    def _kept(self, recipe: Recipe, out: Path, builder: Builder) -> Built:
+        """The image of an earlier run, when nothing of what it was made from has changed since."""
+        sources = [PROJECT / name for name in (*CODE, "provisioning/image", "systemd", "requirements.lock")]
+        inputs, note = digest_of(*sources, repr(recipe)), out / "made-from.json"
+        if note.exists():
+            before = msgspec.json.decode(note.read_bytes(), type=_Note)
+            if before.inputs == inputs and before.built.image.exists() and before.built.rootfs.exists():
+                return before.built
+            note.unlink()
+        built = builder.build(out)
+        note.write_bytes(msgspec.json.encode(_Note(inputs, built)))
+        return built
 
     def image(self, build: int) -> Path:
         """The card's image of it."""

@@ -129,8 +129,10 @@ class NodeStrategy(Strategy):  # type: ignore[misc]  # labgrid has no types
         server = f"server {self.office.host} port {self.office.ntp_port} iburst minpoll 3 maxpoll 4"
         self.run(f"mkdir -p /run/chrony-dhcp; echo '{server}' >/run/chrony-dhcp/office.sources; chronyc reload sources")
 
-    def amplifier_is_on(self) -> bool:
-        """The level of the amplifier's line, as the kernel has it."""
+    def amplifier_is_on(self) -> bool | None:
+        """The level of the amplifier's line, as the kernel has it; None where the place has no such line."""
+        if self.amplifier == "none":
+            return None
         (line,) = [each for each in self.run("cat /sys/kernel/debug/gpio") if "loa-amplifier" in each]
         return " hi" in line
 

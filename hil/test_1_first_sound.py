@@ -27,18 +27,18 @@ def test_no_unit_of_the_node_has_failed(node: NodeStrategy) -> None:
 def test_an_emergency_is_heard_and_its_stop_ends_it(node: NodeStrategy, office: Office) -> None:
     node.transition("online")
     tone = office.add_tone(880, 20, "coi-thu")
-    assert not node.amplifier_is_on()
+    assert node.amplifier_is_on() in (False, None)
     mark = node.sound.mark()
     incident, given_s = office.start_emergency(clip=tone, repeats=3)
     node.until(lambda: share_of(node.sound.since(mark), 880) >= 2, "two seconds of the tone", HEARD_S)
     print(f"emergency: two seconds of it heard {time.time() - given_s:.1f} s after it was given")
-    assert node.amplifier_is_on()
+    assert node.amplifier_is_on() in (True, None)
     office.stop_emergency(incident)
     office.until(lambda: office.node(node.node)["sounding"] is None, "silence as the node says it", HEARD_S)
     after = node.sound.mark()
     time.sleep(5)
     assert sounded_s(node.sound.since(after)) < 0.5
-    assert not node.amplifier_is_on()
+    assert node.amplifier_is_on() in (False, None)
 
 
 def test_a_bulletin_is_heard_at_its_time(node: NodeStrategy, office: Office) -> None:
