@@ -78,12 +78,12 @@ class Made:
         sources = [PROJECT / name for name in (*CODE, "provisioning/image", "systemd", "requirements.lock")]
         inputs, note = digest_of(*sources, repr(recipe)), out / "made-from.json"
         if note.exists():
-            before = msgspec.json.decode(note.read_bytes(), type=_Note)
+            before = msgspec.json.decode(note.read_bytes(), type=_Note, dec_hook=lambda kind, text: kind(text))
             if before.inputs == inputs and before.built.image.exists() and before.built.rootfs.exists():
                 return before.built
             note.unlink()
         built = builder.build(out)
-        note.write_bytes(msgspec.json.encode(_Note(inputs, built)))
+        note.write_bytes(msgspec.json.encode(_Note(inputs, built), enc_hook=str))
         return built
 
     def image(self, build: int) -> Path:
