@@ -3,7 +3,7 @@
 import time
 
 from hil.office import Office
-from hil.places import share_of, sounded_s
+from hil.places import sounded_s, tone_s
 from hil.strategy import NodeStrategy
 
 HEARD_S = 60
@@ -30,7 +30,7 @@ def test_an_emergency_is_heard_and_its_stop_ends_it(node: NodeStrategy, office: 
     assert node.amplifier_is_on() in (False, None)
     mark = node.sound.mark()
     incident, given_s = office.start_emergency(clip=tone, repeats=3)
-    node.until(lambda: share_of(node.sound.since(mark), 880) >= 2, "two seconds of the tone", HEARD_S)
+    node.until(lambda: tone_s(node.sound.since(mark), 880) >= 2, "two seconds of the tone", HEARD_S)
     print(f"emergency: two seconds of it heard {time.time() - given_s:.1f} s after it was given")
     assert node.amplifier_is_on() in (True, None)
     office.stop_emergency(incident)
@@ -48,7 +48,7 @@ def test_a_bulletin_is_heard_at_its_time(node: NodeStrategy, office: Office) -> 
     mark = node.sound.mark()
     at_s = time.time() // 1 + 60
     office.publish_bulletin(tone, at_s)
-    node.until(lambda: share_of(node.sound.since(mark), 523) >= 6, "six seconds of the bulletin", 60 + HEARD_S)
+    node.until(lambda: tone_s(node.sound.since(mark), 523) >= 6, "six seconds of the bulletin", 60 + HEARD_S)
     plays = office.loa_json("plays", "--node", node.node, "--hours", "1")
     office.until(
         lambda: any(each["result"] == "played" for each in office.loa_json("plays", "--node", node.node, "--hours", "1")),

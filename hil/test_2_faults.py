@@ -7,7 +7,7 @@ import pytest
 
 from hil.card import Card
 from hil.office import Office
-from hil.places import share_of
+from hil.places import tone_s
 from hil.strategy import NodeStrategy, Status
 
 BACK_S = 240
@@ -51,10 +51,10 @@ def test_power_that_goes_in_the_middle_of_a_warning_brings_it_back(node: NodeStr
     tone = office.add_tone(740, 30, "coi-mat-dien")
     mark = node.sound.mark()
     incident, _ = office.start_emergency(clip=tone, repeats=10)
-    node.until(lambda: share_of(node.sound.since(mark), 740) >= 1, "a second of the tone", HEARD_S)
+    node.until(lambda: tone_s(node.sound.since(mark), 740) >= 1, "a second of the tone", HEARD_S)
     node.turn_off()
     node.turn_on()
-    node.until(lambda: share_of(node.sound.since(0), 740) >= 2, "the tone again by itself", BACK_S)
+    node.until(lambda: tone_s(node.sound.since(0), 740) >= 2, "the tone again by itself", BACK_S)
     office.stop_emergency(incident)
     node.status = Status.online
     office.until(lambda: office.node(node.node)["sounding"] is None, "silence", HEARD_S)
@@ -70,7 +70,7 @@ def test_a_clock_wrong_at_boot_plays_no_programme_and_still_warns(node: NodeStra
     tone = office.add_tone(988, 10, "coi-khong-gio")
     mark = node.sound.mark()
     incident, _ = office.start_emergency(clip=tone, repeats=5)
-    node.until(lambda: share_of(node.sound.since(mark), 988) >= 2, "a warning that answers its nonce", HEARD_S)
+    node.until(lambda: tone_s(node.sound.since(mark), 988) >= 2, "a warning that answers its nonce", HEARD_S)
     office.stop_emergency(incident)
     node.point_to_clock()
     office.until(lambda: office.node(node.node)["clock_state"] == "good", "a good clock", BACK_S)
@@ -85,10 +85,10 @@ def test_a_warning_given_while_the_link_is_cut_is_heard_when_it_is_back(node: No
     try:
         incident, _ = office.start_emergency(clip=tone, repeats=5)
         time.sleep(10)
-        assert share_of(node.sound.since(mark), 622) == 0
+        assert tone_s(node.sound.since(mark), 622) == 0
     finally:
         node.power.monitor_command("set_link", {"name": "n0", "up": True})
-    node.until(lambda: share_of(node.sound.since(mark), 622) >= 2, "the warning", HEARD_S)
+    node.until(lambda: tone_s(node.sound.since(mark), 622) >= 2, "the warning", HEARD_S)
     office.stop_emergency(incident)
 
 
@@ -108,7 +108,7 @@ def test_a_full_card_takes_and_sounds_a_warning(node: NodeStrategy, office: Offi
 def _warns(node: NodeStrategy, office: Office, tone: str) -> None:
     mark = node.sound.mark()
     incident, _ = office.start_emergency(clip=tone, repeats=5)
-    node.until(lambda: share_of(node.sound.since(mark), 494) >= 2, "two seconds of the tone", HEARD_S)
+    node.until(lambda: tone_s(node.sound.since(mark), 494) >= 2, "two seconds of the tone", HEARD_S)
     office.stop_emergency(incident)
     office.until(lambda: office.node(node.node)["sounding"] is None, "silence", HEARD_S)
 
