@@ -113,7 +113,7 @@ class Agent:
         )
         self.enrolment = self._enrolment(credentials, chance)
         self.fetcher = Fetcher(
-            config.controller.media_url,
+            self._media_url,
             media,
             lambda: self._https_context(credentials),
             self._authorise,
@@ -130,7 +130,9 @@ class Agent:
         )
         self.machine = Machine(state_folder, emit)
         self.stick = Stick(state_folder, node, emit)
-        self.slots = open_slots(config, state_folder, lambda: self._https_context(credentials), self._authorise, emit, chance)
+        self.slots = open_slots(
+            config, state_folder, self._media_url, lambda: self._https_context(credentials), self._authorise, emit, chance
+        )
         emit(Booted(self._with_pinned_root(memory)))
         for raw in self._card(memory):
             emit(Arrived(0, topics.topic("document", node=node), raw))
@@ -182,6 +184,9 @@ class Agent:
         raws = [self.config.path(name).read_bytes() for name in self.config.pins.documents]
         fresh = [raw for raw in raws if (slot := _slot(raw)) is None or slot not in held]
         return sorted(fresh, key=lambda raw: CARD_ORDER.get(peek(raw)[0], len(CARD_ORDER)))
+
+    def _media_url(self) -> str:
+        return self.desk.state.reach_used.media_url or self.config.controller.media_url
 
     def _https_context(self, credentials: Credentials) -> ssl.SSLContext:
         return tls_context(credentials, check_dates=self.desk.state.clock_usable)

@@ -15,6 +15,7 @@ from edge_agent.commands import (
     Confirm,
     Evict,
     Fetch,
+    GoBy,
     HoldFetch,
     HoldInstall,
     Hush,
@@ -106,6 +107,8 @@ class Desk:
                 self._acknowledge(parts, ref, why_not)
             case Subscribe(filters):
                 parts.broker.subscribe(filters)
+            case GoBy(reach):
+                parts.broker.go_to(reach.brokers)
             case Publish(message):
                 self._publish(parts, message)
             case Fetch(wants, budget_bytes):

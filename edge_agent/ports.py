@@ -5,6 +5,7 @@ from typing import Protocol
 
 from edge_agent.commands import Install, Play, Save, Want
 from edge_agent.events import Instant
+from protocol.documents import Endpoint
 
 
 class Amplifier(Protocol):
@@ -64,6 +65,9 @@ class Broker(Protocol):
 
     def acknowledge(self, ref: int) -> None:
         """PUBACK."""
+
+    def go_to(self, brokers: tuple[Endpoint, ...]) -> None:
+        """Be linked with the first of these that answers, from now on; none: the one of the card."""
 
     def subscribe(self, filters: tuple[str, ...]) -> None:
         """Read these topics."""

@@ -47,7 +47,7 @@ class Fetching:
         context = ssl.create_default_context(cafile=tmp_path / "ca" / ca.CERTIFICATE)
         more = {"disk_reserve_bytes": 0} | more
         self.driver = Fetcher(
-            url, self.folder, lambda: context, lambda sha: f"Loa {sha[:4]}", self.events.append, random.Random(2), **more
+            lambda: url, self.folder, lambda: context, lambda sha: f"Loa {sha[:4]}", self.events.append, random.Random(2), **more
         )
 
     def want(self, *names: str, size: int = SIZE) -> None:
