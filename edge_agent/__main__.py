@@ -29,6 +29,7 @@ from edge_agent.drivers.speech import Speaker
 from edge_agent.drivers.stick import Stick
 from edge_agent.drivers.store import Store
 from edge_agent.drivers.system import Machine, notify
+from edge_agent.drivers.uplink import Uplink
 from edge_agent.errors import DriverError, StoreFailed
 from edge_agent.events import Arrived, Booted, DriverFailed, Event, KeptDocument, Memory
 from edge_agent.lean import keep_small
@@ -218,6 +219,7 @@ class Agent:
             fetcher=self.fetcher,
             stick=self.stick,
             slots=self.slots,
+            uplink=Uplink(),
             instant=self.clock.instant,
             alive=Watchdog(),
         )

@@ -50,6 +50,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     fetcher: ports.Fetcher
     stick: ports.Stick
     slots: ports.Slots
+    uplink: ports.Uplink
     instant: Callable[[], Instant]
     alive: Callable[[], None]
 
@@ -108,6 +109,7 @@ class Desk:
             case Subscribe(filters):
                 parts.broker.subscribe(filters)
             case GoBy(reach):
+                parts.uplink.lay(reach)
                 parts.broker.go_to(reach.brokers)
             case Publish(message):
                 self._publish(parts, message)

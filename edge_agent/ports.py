@@ -5,7 +5,7 @@ from typing import Protocol
 
 from edge_agent.commands import Install, Play, Save, Want
 from edge_agent.events import Instant
-from protocol.documents import Endpoint
+from protocol.documents import Endpoint, Reach
 
 
 class Amplifier(Protocol):
@@ -74,6 +74,13 @@ class Broker(Protocol):
 
     def publish(self, topic: str, payload: bytes) -> None:
         """Say this at QoS 1; dropped without a link."""
+
+
+class Uplink(Protocol):
+    """The SIM's access point and the time sources."""
+
+    def lay(self, reach: Reach) -> None:
+        """Use what it names, and else what the firmware says."""
 
 
 class Player(Protocol):

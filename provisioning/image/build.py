@@ -48,6 +48,8 @@ INSTALLED: Final = (
     ("loa-agent.sysusers", "usr/lib/sysusers.d/loa-agent.conf"),
     ("loa-agent.sysctl", "etc/sysctl.d/60-loa-agent.conf"),
     ("loa-agent.dbus.conf", "etc/dbus-1/system.d/loa-agent.conf"),
+    ("loa-network.path", "etc/systemd/system/loa-network.path"),
+    ("loa-network.service", "etc/systemd/system/loa-network.service"),
     ("loa-restart.path", "etc/systemd/system/loa-restart.path"),
     ("loa-restart.service", "etc/systemd/system/loa-restart.service"),
 )
@@ -57,7 +59,8 @@ from edge_agent.__main__ import main
 raise SystemExit(main())
 """
 ENABLED: Final = (
-    "loa-agent.service loa-restart.path loa-first-start.service loa-last-words.service loa-grow.service nftables.service"
+    "loa-agent.service loa-network.path loa-restart.path loa-first-start.service loa-last-words.service loa-grow.service"
+    " nftables.service"
 )
 SETTLE: Final = f"""
 systemd-sysusers
