@@ -114,7 +114,7 @@ class Agent:
         )
         self.enrolment = self._enrolment(credentials, chance)
         self.fetcher = Fetcher(
-            self._media_url,
+            self.media_url,
             media,
             lambda: self._https_context(credentials),
             self._authorise,
@@ -132,7 +132,7 @@ class Agent:
         self.machine = Machine(state_folder, emit)
         self.stick = Stick(state_folder, node, emit)
         self.slots = open_slots(
-            config, state_folder, self._media_url, lambda: self._https_context(credentials), self._authorise, emit, chance
+            config, state_folder, self.media_url, lambda: self._https_context(credentials), self._authorise, emit, chance
         )
         emit(Booted(self._with_pinned_root(memory)))
         for raw in self._card(memory):
@@ -144,7 +144,10 @@ class Agent:
             return None
         return Enrolment(
             names_of(self.config),
-            Door(self.config.enrol.url, lambda: server_context(credentials.ca, check_dates=self.desk.state.clock_usable)),
+            Door(
+                self.enrol_url,
+                lambda: server_context(credentials.ca, check_dates=self.desk.state.clock_usable),
+            ),
             clock_usable=lambda: self.desk.state.clock_usable,
             linked=lambda: self.desk.state.link_up,
             chance=chance,
@@ -186,7 +189,13 @@ class Agent:
         fresh = [raw for raw in raws if (slot := _slot(raw)) is None or slot not in held]
         return sorted(fresh, key=lambda raw: CARD_ORDER.get(peek(raw)[0], len(CARD_ORDER)))
 
-    def _media_url(self) -> str:
+    def enrol_url(self) -> str:
+        """Where certificates come from, by the way that is gone by now; nowhere on a node that is told no address."""
+        card = self.config.enrol
+        return self.desk.state.reach_used.enrol_url or ("" if card is None else card.url)
+
+    def media_url(self) -> str:
+        """Where files come from, by the way that is gone by now."""
         return self.desk.state.reach_used.media_url or self.config.controller.media_url
 
     def _https_context(self, credentials: Credentials) -> ssl.SSLContext:

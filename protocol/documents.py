@@ -179,6 +179,9 @@ Host = Annotated[str, Meta(pattern=r"^[0-9A-Za-z]([0-9A-Za-z.-]{0,251}[0-9A-Za-z
 """A name or an IPv4 address; a node that has IPv6 alone goes by names."""
 
 
+DoorUrl = Annotated[str, Meta(pattern=r"^https://[0-9A-Za-z][0-9A-Za-z.-]{0,252}(:[0-9]{1,5})?\Z")]
+
+
 class Endpoint(Strict, frozen=True, kw_only=True):
     """Where a broker listens."""
 
@@ -207,7 +210,8 @@ class Reach(Strict, frozen=True, kw_only=True):
     """
 
     brokers: Annotated[tuple[Endpoint, ...], Meta(max_length=3)] = ()
-    media_url: Annotated[str, Meta(pattern=r"^https://[0-9A-Za-z][0-9A-Za-z.-]{0,252}(:[0-9]{1,5})?\Z")] | None = None
+    media_url: DoorUrl | None = None
+    enrol_url: DoorUrl | None = None
     apn: Apn | None = None
     time_sources: Annotated[tuple[TimeSource, ...], Meta(max_length=4)] = ()
 

@@ -86,11 +86,11 @@ def check_reach(reach: Reach) -> None:
     if reach == Reach():
         raise Malformed("a reach that says nothing is left out")
     hosts = [*(each.host for each in reach.brokers), *(each.host for each in reach.time_sources)]
-    if reach.media_url is not None:
-        host, _, port = reach.media_url.removeprefix("https://").partition(":")
-        hosts.append(host)
+    for url in (reach.media_url, reach.enrol_url):
+        host, _, port = (url or "").removeprefix("https://").partition(":")
+        hosts += [host] if url else []
         if port and not 0 < int(port) < PORTS:
-            raise Malformed(f"there is no port {port}: {reach.media_url!r}")
+            raise Malformed(f"there is no port {port}: {url!r}")
     for host in hosts:
         if not _can_be_host(host):
             raise Malformed(f"{host!r} is neither a name nor an IPv4 address")

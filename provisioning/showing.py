@@ -126,6 +126,7 @@ def reach_lines(reach: Reach) -> list[Line]:
     return [
         ("brokers (máy chủ lệnh)", ", then ".join(f"{each.host}:{each.port}" for each in reach.brokers) or card),
         ("media (tải tệp)", reach.media_url or card),
+        ("certificates (chứng chỉ)", reach.enrol_url or card),
         ("APN", card if apn is None else apn.name + (f", user {apn.user}" if apn.user else "")),
         ("time (giờ)", ", ".join(each.host + (" (NTS)" if each.nts else "") for each in reach.time_sources) or card),
     ]

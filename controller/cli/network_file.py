@@ -29,6 +29,7 @@ cache_mb = 2000        # what all recordings may take on the card
 # Đường về máy chủ; bỏ trống: như trong thẻ nhớ của cụm loa. The way to the controller; left out: as the node's card says.
 brokers = ["loa.example.vn", "203.0.113.7:8883"]   # tried in this order, at most three
 media_url = "https://loa.example.vn:8443"
+enrol_url = "https://loa.example.vn:8446"   # where certificates are renewed: a node that is moved needs this too
 apn = "v-internet"     # the SIM's access point; it has no password
 apn_user = "loa"
 time_sources = ["nts:time.example.vn", "ntp.example.vn"]   # beside those of the firmware, at most four
@@ -46,6 +47,7 @@ class NetworkTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     cache_mb: int = 2_000
     brokers: tuple[str, ...] = ()
     media_url: str | None = None
+    enrol_url: str | None = None
     apn: str | None = None
     apn_user: str | None = None
     time_sources: tuple[str, ...] = ()
@@ -75,8 +77,7 @@ def _reach_of(path: Path, table: NetworkTable) -> Reach | None:
     wanted: dict[str, Any] = {}
     if table.brokers:
         wanted["brokers"] = [_broker_of(path, text) for text in table.brokers]
-    if table.media_url is not None:
-        wanted["media_url"] = table.media_url
+    wanted |= {name: url for name in ("media_url", "enrol_url") if (url := getattr(table, name)) is not None}
     if table.apn is not None:
         wanted["apn"] = {"name": table.apn} | ({} if table.apn_user is None else {"user": table.apn_user})
     if table.time_sources:
@@ -118,6 +119,7 @@ def _remedy(error: str) -> str:
         ("port", "`brokers`: a port is 1 to 65535"),
         ("brokers", "`brokers`: write names or IPv4 addresses, each with :port if it is not 8883"),
         ("media_url", "`media_url`: write https://name:port and nothing behind it"),
+        ("enrol_url", "`enrol_url`: write https://name:port and nothing behind it"),
         ("apn.user", "`apn_user`: write letters, digits and . _ @ -"),
         ("apn", "`apn`: write the access point's name, of letters, digits and . _ -"),
         ("time_sources", "`time_sources`: write names or IPv4 addresses, with nts: before those that sign the time"),

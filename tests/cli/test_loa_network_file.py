@@ -24,6 +24,7 @@ def test_the_example_of_the_help_is_read_as_it_says(tmp_path):
     assert body.reach == Reach(
         brokers=(Endpoint(host="loa.example.vn"), Endpoint(host="203.0.113.7", port=8883)),
         media_url="https://loa.example.vn:8443",
+        enrol_url="https://loa.example.vn:8446",
         apn=Apn(name="v-internet", user="loa"),
         time_sources=(TimeSource(host="time.example.vn", nts=True), TimeSource(host="ntp.example.vn")),
     )
@@ -45,6 +46,7 @@ def test_a_file_without_addresses_makes_the_bytes_that_it_made_before(tmp_path):
         ('brokers = ["a.vn", "b.vn", "c.vn", "d.vn"]', "`brokers` names 4: name 3 at the most"),
         ('media_url = "http://loa.vn"', "`media_url`: write https://name:port"),
         ('media_url = "https://loa.vn:0"', "there is no port 0"),
+        ('enrol_url = "loa.vn:8446"', "`enrol_url`: write https://name:port"),
         ('apn = "v internet"', "`apn`: write the access point's name"),
         ('apn = "v"\napn_user = "a b"', "`apn_user`: write letters"),
         ('apn_user = "loa"', "`apn_user` belongs to an `apn`"),

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from msgspec import structs
+
+from edge_agent.__main__ import Agent
+from edge_agent.config import load
 from protocol.documents import Endpoint, Reach
 from tests.commune import AgentProcess, Commune, free_port
 from tests.flows.test_stick import hand_in, write
@@ -71,3 +75,17 @@ async def test_a_document_on_a_stick_shows_a_node_the_way_that_reaches_nobody(co
         taken = hand_in(commune, node, write(tmp_path / "stick", [way]))
         assert taken.returncode == 0, taken.stderr
         await said(office, node, "confirmed")
+
+
+async def test_what_is_gone_by_names_the_doors_of_media_and_certificates_and_else_the_card_does(commune, node):
+    toml = commune.nodes[node]
+    toml.write_text(toml.read_text() + '[enrol]\nurl = "https://card.vn:8446"\n')
+    agent = Agent(load(toml))
+    assert agent.enrolment is not None
+    try:
+        assert (agent.media_url(), agent.enrol_url()) == (commune.media_url, "https://card.vn:8446")
+        there = Reach(media_url="https://new.vn:1", enrol_url="https://new.vn:2")
+        agent.desk.state = structs.replace(agent.desk.state, reach_used=there)
+        assert (agent.media_url(), agent.enrol_url()) == ("https://new.vn:1", "https://new.vn:2")
+    finally:
+        agent.store._opened.close()

@@ -275,6 +275,7 @@ def reaches() -> list[Case]:
     good = Reach(
         brokers=(Endpoint(host="loa.example.vn"), Endpoint(host="203.0.113.7", port=443)),
         media_url="https://loa.example.vn:8444",
+        enrol_url="https://loa.example.vn:8446",
         apn=Apn(name="v-internet", user="loa@node"),
         time_sources=(TimeSource(host="time.example.vn", nts=True), TimeSource(host="192.0.2.1")),
     )
@@ -290,6 +291,7 @@ def reaches() -> list[Case]:
         "url": ("media over http", {"media_url": "http://loa.example.vn"}),
         "path": ("media below a path", {"media_url": "https://loa.example.vn/x"}),
         "url-port": ("media on no port", {"media_url": "https://loa.example.vn:0"}),
+        "enrol": ("certificates from an address that is none", {"enrol_url": "https://10.0.0.256:8446"}),
         "apn": ("an APN with a line end", {"apn": {"name": "v-internet\npassword=x"}}),
         "password": ("no password in what all may read", {"apn": {"name": "v-internet", "password": "x"}}),
         "time": ("a time source with an option", {"time_sources": [{"host": "time.vn iburst"}]}),
