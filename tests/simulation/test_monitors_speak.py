@@ -285,6 +285,11 @@ INTERRUPTED = tuple(
     )
 )
 TWO_EMERGENCIES = (Fault(FIVE - MINUTE, "crisis", size=1), Fault(FIVE - MINUTE + 17_300, "second", size=1))
+ITS_RECORDING_COMES_LATE = tuple(
+    fault
+    for number, at_ms in enumerate(range(BEGIN_MS + 10 * MINUTE, BEGIN_MS + 142 * MINUTE, 11 * MINUTE))
+    for fault in (Fault(at_ms - 1_000, "media down", lasts_ms=51_000), Fault(at_ms, "crisis", size=number))
+)
 OUT_OF_ORDER = (
     Fault(FIVE - 3 * MINUTE, "mess", 0, lasts_ms=2 * MINUTE),
     Fault(FIVE - 2 * MINUTE, "crisis", size=1),
@@ -315,6 +320,7 @@ def scene(seed, faults, error=None):
         (CLOCK_LOST_IN_THE_LEAD, tells_no_ceiling, "law 4 .* past the ceiling that was set under a good clock"),
         (TWO_EMERGENCIES, gives_up_before_its_time, "law 9 .* fell silent, and nobody who may had stopped it"),
         (TWO_EMERGENCIES, ends_what_gives_way, "law 9 .* fell silent, and nobody who may had stopped it"),
+        (ITS_RECORDING_COMES_LATE, gives_up_before_its_time, "law 9 .* fell silent, and nobody who may had stopped it"),
         (OUT_OF_ORDER, lets_an_older_start_take_over, "law 9 .* fell silent, and nobody who may had stopped it"),
     ],
     ids=lambda value: getattr(value, "__name__", " "),
