@@ -4,6 +4,8 @@ import logging
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from protocol.documents import Reach
 
 log = logging.getLogger(__name__)
@@ -11,6 +13,8 @@ FOLDER: Final = Path("/run/loa-agent")
 """The agent's own under systemd; elsewhere there is none, and nothing is asked for."""
 WORD: Final = "network"
 """loa-network.path waits for it, and loa-network.service reads it: the agent may nothing else as root."""
+WAY: Final = "way.json"
+"""A Reach: the way that is gone by, for `loa-agent check`, which cannot open our memory."""
 
 
 class Uplink:
@@ -23,10 +27,12 @@ class Uplink:
         """Have these laid, and those taken away that are not named: then it is as the firmware says."""
         if not self._folder.is_dir():
             return
-        fresh = self._folder / f".{WORD}.new"
+        words = "".join(f"{line}\n" for line in lines_of(reach)).encode()
         try:
-            fresh.write_text("".join(f"{line}\n" for line in lines_of(reach)), encoding="ascii")
-            fresh.replace(self._folder / WORD)
+            for name, content in ((WAY, msgspec.json.encode(reach)), (WORD, words)):
+                fresh = self._folder / f".{name}.new"
+                fresh.write_bytes(content)
+                fresh.replace(self._folder / name)
         except OSError as error:
             log.warning("the access point and the time sources stay as they are: %s", error)
 
