@@ -29,6 +29,7 @@ from edge_agent.drivers.speech import Speaker
 from edge_agent.drivers.stick import Stick
 from edge_agent.drivers.store import Store
 from edge_agent.drivers.system import Machine, notify
+from edge_agent.drivers.uplink import Uplink
 from edge_agent.errors import DriverError, StoreFailed
 from edge_agent.events import Arrived, Booted, DriverFailed, Event, KeptDocument, Memory
 from edge_agent.lean import keep_small
@@ -113,7 +114,7 @@ class Agent:
         )
         self.enrolment = self._enrolment(credentials, chance)
         self.fetcher = Fetcher(
-            config.controller.media_url,
+            self.media_url,
             media,
             lambda: self._https_context(credentials),
             self._authorise,
@@ -130,7 +131,9 @@ class Agent:
         )
         self.machine = Machine(state_folder, emit)
         self.stick = Stick(state_folder, node, emit)
-        self.slots = open_slots(config, state_folder, lambda: self._https_context(credentials), self._authorise, emit, chance)
+        self.slots = open_slots(
+            config, state_folder, self.media_url, lambda: self._https_context(credentials), self._authorise, emit, chance
+        )
         emit(Booted(self._with_pinned_root(memory)))
         for raw in self._card(memory):
             emit(Arrived(0, topics.topic("document", node=node), raw))
@@ -141,7 +144,10 @@ class Agent:
             return None
         return Enrolment(
             names_of(self.config),
-            Door(self.config.enrol.url, lambda: server_context(credentials.ca, check_dates=self.desk.state.clock_usable)),
+            Door(
+                self.enrol_url,
+                lambda: server_context(credentials.ca, check_dates=self.desk.state.clock_usable),
+            ),
             clock_usable=lambda: self.desk.state.clock_usable,
             linked=lambda: self.desk.state.link_up,
             chance=chance,
@@ -183,6 +189,15 @@ class Agent:
         fresh = [raw for raw in raws if (slot := _slot(raw)) is None or slot not in held]
         return sorted(fresh, key=lambda raw: CARD_ORDER.get(peek(raw)[0], len(CARD_ORDER)))
 
+    def enrol_url(self) -> str:
+        """Where certificates come from, by the way that is gone by now; nowhere on a node that is told no address."""
+        card = self.config.enrol
+        return self.desk.state.reach_used.enrol_url or ("" if card is None else card.url)
+
+    def media_url(self) -> str:
+        """Where files come from, by the way that is gone by now."""
+        return self.desk.state.reach_used.media_url or self.config.controller.media_url
+
     def _https_context(self, credentials: Credentials) -> ssl.SSLContext:
         return tls_context(credentials, check_dates=self.desk.state.clock_usable)
 
@@ -213,6 +228,7 @@ class Agent:
             fetcher=self.fetcher,
             stick=self.stick,
             slots=self.slots,
+            uplink=Uplink(),
             instant=self.clock.instant,
             alive=Watchdog(),
         )

@@ -2,8 +2,9 @@
 
 from msgspec import Struct
 
-from edge_agent.events import KeptDocument, KeptOrder, KeptUpdate
+from edge_agent.events import KeptDocument, KeptOrder, KeptReach, KeptUpdate
 from edge_agent.player.score import Align, Clip, Input, Part, Pause, Play, Speech, Stream, Tone
+from protocol.documents import Reach
 from protocol.reports import Health, Hello, PlayRecord, Receipt
 from protocol.seen import OrderMark, Slot
 
@@ -56,7 +57,13 @@ class PutUpdate(Struct, frozen=True):
     update: KeptUpdate
 
 
-Write = PutDocument | DropDocument | PutOrder | PutMark | PutRecord | PutNumber | PutUpdate
+class PutReach(Struct, frozen=True):
+    """Keep how the controller is reached, and how far the trial of another way is."""
+
+    reach: KeptReach
+
+
+Write = PutDocument | DropDocument | PutOrder | PutMark | PutRecord | PutNumber | PutUpdate | PutReach
 
 
 # --- commands ---
@@ -86,6 +93,12 @@ class Subscribe(Struct, frozen=True):
     """Read these topics."""
 
     filters: tuple[str, ...]
+
+
+class GoBy(Struct, frozen=True):
+    """Reach the controller in this way from now on; what it leaves out is as the card says."""
+
+    reach: Reach
 
 
 class Publish(Struct, frozen=True):
@@ -171,6 +184,7 @@ Command = (
     | RecallRecords
     | Acknowledge
     | Subscribe
+    | GoBy
     | Publish
     | Speak
     | Hush
@@ -194,6 +208,7 @@ __all__ = [
     "DropDocument",
     "Evict",
     "Fetch",
+    "GoBy",
     "HoldFetch",
     "HoldInstall",
     "Hush",
@@ -201,6 +216,7 @@ __all__ = [
     "Install",
     "KeptDocument",
     "KeptOrder",
+    "KeptReach",
     "KeptUpdate",
     "Part",
     "Pause",
@@ -210,6 +226,7 @@ __all__ = [
     "PutMark",
     "PutNumber",
     "PutOrder",
+    "PutReach",
     "PutRecord",
     "PutUpdate",
     "RecallRecords",

@@ -15,6 +15,7 @@ from edge_agent.commands import (
     Confirm,
     Evict,
     Fetch,
+    GoBy,
     HoldFetch,
     HoldInstall,
     Hush,
@@ -49,6 +50,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     fetcher: ports.Fetcher
     stick: ports.Stick
     slots: ports.Slots
+    uplink: ports.Uplink
     instant: Callable[[], Instant]
     alive: Callable[[], None]
 
@@ -106,6 +108,9 @@ class Desk:
                 self._acknowledge(parts, ref, why_not)
             case Subscribe(filters):
                 parts.broker.subscribe(filters)
+            case GoBy(reach):
+                parts.uplink.lay(reach)
+                parts.broker.go_to(reach.brokers)
             case Publish(message):
                 self._publish(parts, message)
             case Fetch(wants, budget_bytes):

@@ -5,6 +5,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from protocol.documents import Reach
 from protocol.reports import PlayRecord, UpdatePhase
 from protocol.seen import OrderMark
 from protocol.units import ClockState
@@ -68,6 +69,24 @@ class KeptUpdate(Struct, frozen=True, kw_only=True):
     passed: bool = False
 
 
+class KeptReach(Struct, frozen=True, kw_only=True):
+    """How the controller is reached, as it lies on disk before anything is tried. An empty Reach is what the card says.
+
+    `digest`: the network document weighed last (empty: none), and `wanted` what it says. `good` is where the controller answered
+    last, `before` where it did before that. `brief`: the old way worked shortly before the trial, so it gets minutes, not a day.
+    `starts` counts those under a trial, `silent_h` the hours in which nobody was reached by `good`.
+    """
+
+    digest: str = ""
+    wanted: Reach = Reach()
+    state: Literal["trial", "confirmed", "returned"] = "confirmed"
+    good: Reach = Reach()
+    before: Reach = Reach()
+    brief: bool = False
+    starts: int = 1
+    silent_h: int = 0
+
+
 class Memory(Struct, frozen=True, kw_only=True):
     """Everything that a power cut left. `first_boot`: the controller never answered yet since this memory began."""
 
@@ -94,6 +113,7 @@ class Memory(Struct, frozen=True, kw_only=True):
     suspends_ran_ms: Mapping[str, int] = {}
     """How long each suspension had run when that was last noted, by its digest."""
     update: KeptUpdate | None = None
+    reach: KeptReach | None = None
 
 
 class Booted(Struct, frozen=True):

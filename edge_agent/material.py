@@ -147,6 +147,7 @@ class RunningSlots(Slots, Protocol):
 def open_slots(
     config: Config,
     state: Path,
+    media_url: Callable[[], str],
     context: Callable[[], ssl.SSLContext],
     authorise: Callable[[str], str],
     emit: Callable[[Event], None],
@@ -158,9 +159,7 @@ def open_slots(
     from edge_agent.drivers.slots.proxied import ProxiedSlots
     from edge_agent.drivers.slots.proxy import RangeProxy
 
-    source = RangeProxy(
-        config.controller.media_url, state / "bundle", context, authorise, emit, chance, most_bytes_s=BUNDLE_MOST_BYTES_S
-    )
+    source = RangeProxy(media_url, state / "bundle", context, authorise, emit, chance, most_bytes_s=BUNDLE_MOST_BYTES_S)
     return ProxiedSlots(emit, source)
 
 

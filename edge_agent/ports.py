@@ -5,6 +5,7 @@ from typing import Protocol
 
 from edge_agent.commands import Install, Play, Save, Want
 from edge_agent.events import Instant
+from protocol.documents import Endpoint, Reach
 
 
 class Amplifier(Protocol):
@@ -65,11 +66,21 @@ class Broker(Protocol):
     def acknowledge(self, ref: int) -> None:
         """PUBACK."""
 
+    def go_to(self, brokers: tuple[Endpoint, ...]) -> None:
+        """Be linked with the first of these that answers, from now on; none: the one of the card."""
+
     def subscribe(self, filters: tuple[str, ...]) -> None:
         """Read these topics."""
 
     def publish(self, topic: str, payload: bytes) -> None:
         """Say this at QoS 1; dropped without a link."""
+
+
+class Uplink(Protocol):
+    """The SIM's access point and the time sources."""
+
+    def lay(self, reach: Reach) -> None:
+        """Use what it names, and else what the firmware says."""
 
 
 class Player(Protocol):

@@ -175,12 +175,54 @@ class Station(Document, frozen=True, kw_only=True):
     body: StationBody
 
 
+Host = Annotated[str, Meta(pattern=r"^[0-9A-Za-z]([0-9A-Za-z.-]{0,251}[0-9A-Za-z])?\Z")]
+"""A name or an IPv4 address; a node that has IPv6 alone goes by names."""
+
+
+DoorUrl = Annotated[str, Meta(pattern=r"^https://[0-9A-Za-z][0-9A-Za-z.-]{0,252}(:[0-9]{1,5})?\Z")]
+
+
+class Endpoint(Strict, frozen=True, kw_only=True):
+    """Where a broker listens."""
+
+    host: Host
+    port: Annotated[int, Meta(ge=1, le=65_535)] = 8883
+
+
+class Apn(Strict, frozen=True, kw_only=True):
+    """The access point of the SIM's operator. No password: anybody may read the document, and operators ask for none."""
+
+    name: Annotated[str, Meta(pattern=r"^[0-9A-Za-z]([0-9A-Za-z._-]{0,98}[0-9A-Za-z])?\Z")]
+    user: Annotated[str, Meta(pattern=r"^[0-9A-Za-z][0-9A-Za-z._@-]{0,62}\Z")] | None = None
+
+
+class TimeSource(Strict, frozen=True, kw_only=True):
+    """A server that tells the time, signed (`nts`: RFC 8915) or not."""
+
+    host: Host
+    nts: bool = False
+
+
+class Reach(Strict, frozen=True, kw_only=True):
+    """How a node reaches its controller; what is left out is as its card says. Brokers are tried in this order.
+
+    Whoever answers there must still prove itself by the CA that the card pins: an address is a way, never a reason to trust.
+    """
+
+    brokers: Annotated[tuple[Endpoint, ...], Meta(max_length=3)] = ()
+    media_url: DoorUrl | None = None
+    enrol_url: DoorUrl | None = None
+    apn: Apn | None = None
+    time_sources: Annotated[tuple[TimeSource, ...], Meta(max_length=4)] = ()
+
+
 class NetworkBody(Strict, frozen=True, kw_only=True):
-    """How a node uses its link and its card for content; what is left out is as here. Nothing of it touches orders.
+    """How a node uses its link and its card for content, and how it reaches its controller; what is left out is as here.
 
     Content that can wait is fetched from minute to minute of the local day (from > to crosses midnight). `month_bytes` is what
     content may cost in a calendar month (None: no limit); when that is used up, an emergency's recordings still have
-    `emergency_reserve_bytes`. `cache_bytes` is what all media may take on the card.
+    `emergency_reserve_bytes`. `cache_bytes` is what all media may take on the card. `reach` is
+    tried first, and kept once the controller answered there: a node never cuts itself off.
     """
 
     tz: Name = "Asia/Ho_Chi_Minh"
@@ -189,10 +231,11 @@ class NetworkBody(Strict, frozen=True, kw_only=True):
     month_bytes: LinkBytes | None = None
     emergency_reserve_bytes: LinkBytes = 50_000_000
     cache_bytes: LinkBytes = 2_000_000_000
+    reach: Reach | None = None
 
 
 class Network(Document, frozen=True, kw_only=True):
-    """The budgets of one node's link and card, by two persons: who empties them silences content."""
+    """One node's budgets and ways, by two persons: who empties them silences content, who misleads it cuts it off for a while."""
 
     kind: Literal["network"] = "network"
     body: NetworkBody

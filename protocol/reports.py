@@ -51,6 +51,16 @@ class IncidentState(Strict, frozen=True, kw_only=True):
     result: Literal["received", "sounding", "ended", "stopped"]
 
 
+class NetworkState(Strict, frozen=True, kw_only=True):
+    """What became of the newest network document that says how to reach the controller (None: it was withdrawn, the card counts).
+
+    `trial`: it is being tried; `confirmed`: the controller answered there; `returned`: it did not, another way is used.
+    """
+
+    digest: Sha256 | None = None
+    state: Literal["trial", "confirmed", "returned"]
+
+
 class Hello(Report, frozen=True, kw_only=True):
     """Birth, and again at every change of what is held: the nonce, and everything the node holds, by digest.
 
@@ -72,6 +82,7 @@ class Hello(Report, frozen=True, kw_only=True):
     troubles: Annotated[tuple[ShortId, ...], Meta(max_length=32)] = ()
     boot: Nonce | None = None
     orders: U32 = 0
+    network: NetworkState | None = None
 
 
 Result = Literal["received", "refused", "sounding", "ended", "stopped"]

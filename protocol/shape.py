@@ -1,10 +1,11 @@
 """Whether a document can be meant at all: what holds between its fields, beyond what their types say."""
 
 import re
+from ipaddress import IPv4Address
 from typing import Final
 
 from protocol.bulletins import Programme, Variant
-from protocol.documents import Grant, Network, Person, Placement, Root, Station
+from protocol.documents import Grant, Network, Person, Placement, Reach, Root, Station
 from protocol.emergency import speaks
 from protocol.errors import Malformed
 from protocol.node_id import is_valid
@@ -16,6 +17,8 @@ from protocol.trust import check_keys, public_key
 from protocol.units import Document
 
 RELAY_URL: Final = re.compile(r"https?://[^\s/]+(/\S*)?")
+LABEL: Final = re.compile(r"[0-9A-Za-z]([0-9A-Za-z-]{0,61}[0-9A-Za-z])?")
+PORTS: Final = 65_536
 PROGRAMME_MAX_MS: Final = 45 * 86_400_000
 LONGEST_OPEN_S: Final = 6 * 3_600
 LEVELS: Final = ("province", "commune", "settlement", "node")
@@ -74,6 +77,38 @@ def _check_network(network: Network) -> None:
     if network.body.fetch_from_min == network.body.fetch_to_min:
         raise Malformed("a fetch window has an end: 0 to 1440 is the whole day")
     zone(network.body.tz)
+    if network.body.reach is not None:
+        check_reach(network.body.reach)
+
+
+def check_reach(reach: Reach) -> None:
+    """Refuse addresses that nobody can go to. Raises Malformed."""
+    if reach == Reach():
+        raise Malformed("a reach that says nothing is left out")
+    hosts = [*(each.host for each in reach.brokers), *(each.host for each in reach.time_sources)]
+    for url in (reach.media_url, reach.enrol_url):
+        host, _, port = (url or "").removeprefix("https://").partition(":")
+        hosts += [host] if url else []
+        if port and not 0 < int(port) < PORTS:
+            raise Malformed(f"there is no port {port}: {url!r}")
+    for host in hosts:
+        if not _can_be_host(host):
+            raise Malformed(f"{host!r} is neither a name nor an IPv4 address")
+    for ways in (reach.brokers, [each.host for each in reach.time_sources]):
+        if len(set(ways)) != len(ways):
+            raise Malformed("a broker or a time source is named twice")
+
+
+def _can_be_host(host: str) -> bool:
+    """By the rules of names (RFC 1123); what ends in digits alone is meant as an address, and must be one."""
+    labels = host.split(".")
+    if not labels[-1].isdecimal():
+        return all(LABEL.fullmatch(label) for label in labels)
+    try:
+        IPv4Address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _check_items(programme: Programme) -> None:

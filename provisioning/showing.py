@@ -5,7 +5,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from protocol.bulletins import Programme
-from protocol.documents import Grant, GrantBody, Network, NetworkBody, Placement, Power, Role, Root, RootBody, Station
+from protocol.documents import Grant, GrantBody, Network, NetworkBody, Placement, Power, Reach, Role, Root, RootBody, Station
 from protocol.messages import Sealed
 from protocol.orders import ExerciseStart, Lift, Start, Stop
 from protocol.release import Release, ReleaseBody
@@ -115,6 +115,20 @@ def budget_lines(body: NetworkBody) -> list[Line]:
         ("fetches from", f"{_clock(body.fetch_from_min)} to {_clock(body.fetch_to_min)} ({body.tz})"),
         ("content may cost", f"{month}; for emergencies {body.emergency_reserve_bytes / 1e6:,.0f} MB more"),
         ("on the card", f"{body.cache_bytes / 1e6:,.0f} MB"),
+        *reach_lines(body.reach or Reach()),
+    ]
+
+
+def reach_lines(reach: Reach) -> list[Line]:
+    """How a node reaches its controller."""
+    card = "as the node's card says"
+    apn = reach.apn
+    return [
+        ("brokers (máy chủ lệnh)", ", then ".join(f"{each.host}:{each.port}" for each in reach.brokers) or card),
+        ("media (tải tệp)", reach.media_url or card),
+        ("certificates (chứng chỉ)", reach.enrol_url or card),
+        ("APN", card if apn is None else apn.name + (f", user {apn.user}" if apn.user else "")),
+        ("time (giờ)", ", ".join(each.host + (" (NTS)" if each.nts else "") for each in reach.time_sources) or card),
     ]
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from controller import ca, mosquitto
 from protocol import keys, topics
 from protocol.bulletins import Item, Programme, ProgrammeBody
-from protocol.documents import ChainLink, Hours, Key, Person, Power, Role, Station, StationBody
+from protocol.documents import ChainLink, Hours, Key, Network, NetworkBody, Person, Power, Role, Station, StationBody
 from protocol.envelope import digest_of, seal
 from protocol.messages import Sealed
 from protocol.orders import Clip, ExerciseStart, ExerciseStop, Lift, Start, Stop, Text
@@ -95,6 +95,7 @@ class Commune:
             Power(power="emergency", persons=names, classes=("emergency",), threshold=2 if area == "52" else 1),
             Power(power="stop", persons=names, threshold=2 if area == "52" else 1),
             Power(power="exercise", persons=names),
+            Power(power="network", persons=names, threshold=2),
         )
         grant = ceremony.build_grant(
             area=area,
@@ -122,11 +123,15 @@ class Commune:
     def ca_file(self) -> Path:
         return self.folder / "ca" / ca.CERTIFICATE
 
-    def _broker_config(self):
+    def another_broker(self) -> mosquitto.Broker:
+        """One of the same CA, on a port of its own; it is not running yet."""
+        return mosquitto.Broker(self._broker_config("broker-2", free_port()))
+
+    def _broker_config(self, folder: str = "broker", port: int | None = None):
         cert, key = self.issue("broker", server_names=(self.host, "localhost"))
         return mosquitto.write_config(
-            self.folder / "broker",
-            port=self.port,
+            self.folder / folder,
+            port=port or self.port,
             bind=self.host,
             ca=self.ca_file,
             cert=cert,
@@ -207,6 +212,11 @@ class Commune:
     def station(self, area: str = "52.24076", **more) -> Station:
         body = {"hours": (Hours(days=EVERY_DAY, from_min=0, to_min=1440),)} | more
         return Station(**self._document(area), body=StationBody(**body))
+
+    def network(self, node: str, **body) -> Network:
+        number = 1000 + list(self.nodes).index(node)
+        fields = self._document(node) | {"authority": "52.24076", "area_no": number}
+        return Network(**fields, body=NetworkBody(**body))
 
     def programme(self, *items: Item, area: str = "52.24076", **more) -> Programme:
         return Programme(**(self._document(area) | more), body=ProgrammeBody(items=items))

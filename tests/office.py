@@ -13,7 +13,7 @@ import msgspec
 
 from controller import ca
 from protocol import keys, topics
-from protocol.documents import Root
+from protocol.documents import Network, Root
 from protocol.envelope import payload_of, unseal
 from protocol.errors import ProtocolError
 from protocol.messages import Sealed
@@ -34,6 +34,7 @@ class Office:
 
     commune: Commune
     acknowledges: bool = False
+    port: int | None = None
     alive: list[Alive] = field(default_factory=list)
     health: list[Health] = field(default_factory=list)
     hellos: list[Hello] = field(default_factory=list)
@@ -64,7 +65,7 @@ class Office:
             with contextlib.suppress(aiomqtt.MqttError):
                 async with aiomqtt.Client(
                     self.commune.host,
-                    self.commune.port,
+                    self.port or self.commune.port,
                     identifier="controller",
                     protocol=aiomqtt.ProtocolVersion.V5,
                     tls_context=self._tls,
@@ -138,6 +139,8 @@ class Office:
         raw = self.commune.seal_as(payload, *who)
         if isinstance(payload, Document):
             parts = {"area": payload.subject, "authority": payload.authority}
+            if isinstance(payload, Network):
+                parts = {"node": payload.subject}
             await self.publish(topics.topic(payload.kind, **parts), raw, retain=True if retain is None else retain)
         else:
             keep = type(payload).__name__.endswith("Stop") if retain is None else retain

@@ -8,6 +8,7 @@ from typing import Literal
 from msgspec import Struct
 
 from controller.core.access import Duty
+from protocol.reports import NetworkState
 
 OrderKind = Literal["order", "exercise"]
 Op = Literal["START", "STOP", "LIFT"]
@@ -83,6 +84,7 @@ class NodeView(Struct, frozen=True, kw_only=True):
     holds_current: bool = False
     lagging: tuple[str, ...] = ()
     missing_media: int = 0
+    network: NetworkState | None = None
     amnesia: bool = False
     sounding: str | None = None
     refused: int = 0

@@ -1,4 +1,4 @@
-"""`loa network`: what content may cost on nodes' links and cards, from a TOML file to one signed document a node."""
+"""`loa network`: what content may cost, and how nodes reach the controller, from a TOML file to one signed document a node."""
 
 from pathlib import Path
 from typing import Annotated, Final
@@ -10,6 +10,7 @@ from msgspec import Struct
 from controller.actions.views import DocumentContext, NodeView, OrderContext
 from controller.cli.folder import StateFolder
 from controller.cli.link import Link
+from controller.cli.network_file import EXAMPLE, body_of
 from controller.cli.options import (
     DEFAULT_STATE,
     AuthorityOption,
@@ -21,39 +22,30 @@ from controller.cli.options import (
     YesOption,
 )
 from controller.cli.orders import CONTEXT_PATH
-from controller.cli.programme_file import minute_of
 from controller.cli.sealing import Hand, check_clock, choose_authority, close, known_trust, now_ms, objection, open_hands
 from controller.cli.trust import Taken
 from protocol.documents import ChainLink, Network, NetworkBody
-from protocol.units import MAX_MS, Name
+from protocol.reports import NetworkState
+from protocol.units import MAX_MS
 from provisioning.ceremony import next_seq
 from provisioning.errors import InputRefused
 from provisioning.papers import unwrapped
 from provisioning.showing import budget_lines
-from provisioning.tables import read_toml
 from provisioning.terminal import ask, print_json, print_lines, say
 
-MB: Final = 1_000_000
-EXAMPLE: Final = """Example of network.toml (all of it may be left out; MB are millions of bytes):
-
-fetch_from = "22:00"   # content that can wait comes at night
-fetch_to = "05:00"
-month_mb = 500         # a SIM's budget for content; left out: no limit
-emergency_mb = 50      # beside it, for emergencies' recordings alone
-cache_mb = 2000        # what all recordings may take on the card
-"""
-app = typer.Typer(no_args_is_help=True, help="A node's data budget, night window and card quota (dung lượng SIM, giờ tải đêm).")
-
-
-class NetworkTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The TOML of `network publish`."""
-
-    tz: Name = "Asia/Ho_Chi_Minh"
-    fetch_from: str = "22:00"
-    fetch_to: str = "05:00"
-    month_mb: int | None = None
-    emergency_mb: int = 50
-    cache_mb: int = 2_000
+TRIED: Final = (
+    "Cụm loa thử đường mới; 10 phút không gặp được máy chủ thì tự quay về đường cũ và báo lại (loa network show).\n"
+    "A node tries a new way; if the controller does not answer there for 10 minutes it goes back by itself, and says so."
+)
+STATES: Final = {
+    "trial": "đang thử (on trial)",
+    "confirmed": "đã dùng được (confirmed)",
+    "returned": "không tới được máy chủ, đã quay về đường cũ (returned: the controller did not answer there)",
+}
+app = typer.Typer(
+    no_args_is_help=True,
+    help="A node's data budget, night window and way to the controller (dung lượng SIM, giờ tải đêm, đường về máy chủ).",
+)
 
 
 class Made(Struct, frozen=True, kw_only=True):
@@ -61,26 +53,12 @@ class Made(Struct, frozen=True, kw_only=True):
 
     node: str
     raw: bytes
+    before: NetworkBody
 
 
-def body_of(path: Path) -> NetworkBody:
-    """Read the file. Raises InputRefused."""
-    table = read_toml(path, NetworkTable)
-    body = NetworkBody(
-        tz=table.tz,
-        fetch_from_min=minute_of(path, table.fetch_from),
-        fetch_to_min=minute_of(path, table.fetch_to),
-        month_bytes=None if table.month_mb is None else table.month_mb * MB,
-        emergency_reserve_bytes=table.emergency_mb * MB,
-        cache_bytes=table.cache_mb * MB,
-    )
-    try:
-        return msgspec.json.decode(msgspec.json.encode(body), type=NetworkBody)
-    except msgspec.ValidationError as error:
-        raise InputRefused(f"{path}: {error}") from error
-
-
-@app.command("publish", help=f"Publish budgets, to one node or to all of an area; two persons sign.\n\n\b\n{EXAMPLE}")
+@app.command(
+    "publish", help=f"Publish budgets and addresses, to one node or to all of an area; two persons sign.\n\n\b\n{EXAMPLE}"
+)
 def publish(
     file: Annotated[Path, typer.Argument(help="A TOML file as in the example above.")],
     *,
@@ -94,7 +72,7 @@ def publish(
     as_json: JsonOption = False,
     state: StateOption = DEFAULT_STATE,
 ) -> None:
-    """Publish a node's or an area's budgets from a TOML file."""
+    """Publish a node's or an area's budgets and addresses from a TOML file."""
     folder = StateFolder(state).require()
     if (node is None) == (area is None):
         raise InputRefused("say whose budgets: either --node or --area")
@@ -103,9 +81,8 @@ def publish(
         nodes = _nodes(link, node, area)
         made = [one for each in nodes if (one := _make(link, folder, each, body, authority, hands)) is not None]
         if not as_json:
-            say(f"{len(nodes)} nodes, {len(nodes) - len(made)} of them have these budgets already:")
-            if made:
-                print_lines(budget_lines(body))
+            say(f"{len(nodes)} nodes, {len(nodes) - len(made)} of them have all of this already:")
+            _show(made, body)
         if not dry_run and made:
             ask(f"Publish to {len(made)} nodes?", yes=yes)
         taken = [] if dry_run else _hand_in(link, made)
@@ -113,6 +90,19 @@ def publish(
         print_json({"published": not dry_run, "nodes": [one.node for one in made], "digests": [one.digest for one in taken]})
     else:
         say("Nothing was published (--dry-run)." if dry_run else f"Published to {len(taken)} nodes.", style="bold")
+
+
+def _show(made: list[Made], body: NetworkBody) -> None:
+    """What is new for whom: nodes that have the same in force are told together."""
+    groups: dict[NetworkBody, list[str]] = {}
+    for one in made:
+        groups.setdefault(one.before, []).append(one.node)
+    for before, nodes in groups.items():
+        old = dict(budget_lines(before))
+        say(f"{', '.join(nodes)}:", style="bold")
+        print_lines([(name, words if old[name] == words else f"{old[name]} -> {words}") for name, words in budget_lines(body)])
+    if any(one.before.reach != body.reach for one in made):
+        say(TRIED)
 
 
 def _nodes(link: Link, node: str | None, area: str | None) -> list[str]:
@@ -132,7 +122,8 @@ def _make(
     check_clock(place.now_ms)
     chosen = choose_authority(given, [each.area for each in place.chain], "network", hands, trust)
     context = link.get("/v1/documents/context", DocumentContext, kind="network", subject=node, authority=chosen)
-    if context.prev is not None and _in_force(link, context.prev).body == body:
+    before = None if context.prev is None else _in_force(link, context.prev).body
+    if before == body:
         return None
     at_ms = now_ms()
     document = Network(
@@ -150,8 +141,8 @@ def _make(
     raw = close(document, hands)
     chain = tuple(ChainLink(area=each.area, area_no=each.area_no, level=each.level) for each in place.chain)
     if wrong := objection(document, raw, trust, chain):
-        raise InputRefused(f"node {node} would refuse these budgets, so nothing was published: {wrong}")
-    return Made(node=node, raw=raw)
+        raise InputRefused(f"node {node} would refuse this, so nothing was published: {wrong}")
+    return Made(node=node, raw=raw, before=before or NetworkBody())
 
 
 def _in_force(link: Link, digest: str) -> Network:
@@ -175,16 +166,27 @@ def show(
     as_json: JsonOption = False,
     state: StateOption = DEFAULT_STATE,
 ) -> None:
-    """The budgets in force for a node; the defaults when nobody signed any."""
+    """The budgets and the way in force for a node, and whether it goes by that way; the defaults when nobody signed any."""
     folder = StateFolder(state).require()
     identity = node.upper()
     with Link(folder.socket) as link:
         context = link.get("/v1/documents/context", DocumentContext, kind="network", subject=identity, authority="root")
         document = _in_force(link, context.prev) if context.prev else None
+        said = next((each.network for each in link.get("/v1/nodes", list[NodeView]) if each.id == identity), None)
     body = document.body if document else NetworkBody()
     if as_json:
-        print_json({"node": identity, "digest": context.prev, "body": msgspec.structs.asdict(body)})
+        shown = {"node": identity, "digest": context.prev, "body": msgspec.to_builtins(body), "way": msgspec.to_builtins(said)}
+        print_json(shown)
         return
     if document is None:
         say(f"Nobody signed budgets for node {identity}: the defaults hold.")
-    print_lines(budget_lines(body))
+    print_lines([*budget_lines(body), ("the node (cụm loa)", _stands(said, context.prev, body))])
+
+
+def _stands(said: NetworkState | None, digest: str | None, body: NetworkBody) -> str:
+    """What the node says of the way that is in force for it."""
+    if said is None:
+        return "chưa báo gì (said nothing of it yet)" if body.reach is not None else "theo thẻ nhớ (goes by its card)"
+    if said.digest != digest:
+        return f"chưa nhận bản này (has not taken this one yet); bản trước (the one before): {STATES[said.state]}"
+    return STATES[said.state]

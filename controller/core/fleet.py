@@ -7,7 +7,7 @@ from msgspec import Struct
 from controller.actions.views import NodeView, Presence, Reason
 from controller.core.world import NodeKnown, World
 from protocol.reader import Clock
-from protocol.reports import UpdateState
+from protocol.reports import NetworkState, UpdateState
 
 OFFSET_NOTICE_MS: Final = 2_000
 """A clock that is further off than this shows; below it may be the way of the message."""
@@ -40,6 +40,7 @@ class NodeState(Struct, frozen=True, kw_only=True):
     doubt_ms: int | None = None
     model: str = ""
     update: UpdateState | None = None
+    network: NetworkState | None = None
 
 
 _SAID: Final[dict[str, tuple[int, str, str]]] = {
@@ -84,6 +85,10 @@ _TROUBLES: Final[dict[str, tuple[str, str]]] = {
     "media-failed": ("chưa tải được tệp âm thanh", "a sound file could not be fetched yet"),
     "memory-unreadable": ("một phần bộ nhớ không đọc được", "part of its memory cannot be read"),
     "stick-failed": ("phần đọc thẻ USB phải khởi động lại", "the reader of USB sticks had to be restarted"),
+    "network-returned": (
+        "địa chỉ mới không tới được máy chủ, đã tự quay về đường cũ",
+        "the new addresses did not reach the controller: it went back by itself",
+    ),
     "player-lost": ("bộ phát âm thanh bị treo, đang thay", "the player hung or died and is being replaced"),
     "programme-unreadable": ("không hiểu được một quy tắc giờ phát", "a rule of the programme cannot be read"),
     "silent": ("lần phát vừa rồi không có tiếng", "the last play was silent"),
@@ -202,6 +207,7 @@ def view_of(world: World, state: NodeState, *, sounding: str | None, refused: in
         holds_current=not lagging and node.chain is not None,
         lagging=lagging,
         missing_media=state.missing_media,
+        network=state.network,
         amnesia=state.amnesia,
         sounding=sounding,
         refused=refused,

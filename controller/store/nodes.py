@@ -11,7 +11,7 @@ from controller.core.fleet import NodeState
 from controller.store import identity
 from controller.store.database import Transaction
 from controller.store.schema import nodes, plays
-from protocol.reports import Alive, Health, Hello, PlayRecord, Receipt, UpdateState
+from protocol.reports import Alive, Health, Hello, NetworkState, PlayRecord, Receipt, UpdateState
 
 AT_ONCE: Final = 500
 """Names in one question: databases bound them."""
@@ -44,6 +44,7 @@ def _state(row: Any) -> NodeState:
         doubt_ms=row.doubt_ms,
         model=row.model,
         update=msgspec.json.decode(row.updating, type=UpdateState) if row.updating else None,
+        network=msgspec.json.decode(row.network, type=NetworkState) if row.network else None,
     )
 
 
@@ -123,6 +124,7 @@ def take_hello(tx: Transaction, hello: Hello, *, late: bool = False) -> NodeStat
         "troubles": msgspec.json.encode(hello.troubles).decode(),
         "version": hello.version,
         "missing_media": hello.missing_media,
+        "network": "" if hello.network is None else msgspec.json.encode(hello.network).decode(),
         "amnesia": lost,
         "records_first": max(hello.first_record_id, 1),
     }

@@ -2,19 +2,8 @@
 
 from typing import Final
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Column,
-    ForeignKey,
-    Index,
-    Integer,
-    LargeBinary,
-    MetaData,
-    Table,
-    Text,
-    UniqueConstraint,
-)
+from sqlalchemy import Column, ForeignKey, Index, MetaData, Table, UniqueConstraint
+from sqlalchemy.types import BigInteger, Boolean, Integer, LargeBinary, Text
 
 NAMES: Final = {"ix": "ix_%(table_name)s_%(column_0_N_name)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s"}
 metadata: Final = MetaData(naming_convention=NAMES)
@@ -90,6 +79,7 @@ nodes = Table(
     _text("doubt_why", ""),
     _text("model", "loa-node"),
     _text("updating", ""),
+    _text("network", ""),
 )
 
 node_areas = Table(

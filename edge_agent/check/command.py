@@ -54,7 +54,7 @@ async def _quiet_checks(config: Config, credentials: Credentials) -> list[Check]
     now = await parts.look_at_clock(config)
     usable = parts.trust_of(now) != "unknown"
     link, signal, firmware = await asyncio.gather(
-        doors.link(config, credentials, clock_usable=usable),
+        doors.link(doors.gone_by(config), credentials, clock_usable=usable),
         mobile.signal(mobile.default_interfaces()),
         parts.firmware(has_slots=has_slots(config)),
     )

@@ -5,14 +5,18 @@ import contextlib
 import os
 import socket
 import ssl
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from msgspec import Struct
+import msgspec
+from msgspec import Struct, structs
 
-from edge_agent.config import Config
+from edge_agent.config import BrokerAddress, Config, ControllerAddress
 from edge_agent.drivers.broker import Credentials, server_context, tls_context
+from edge_agent.drivers.uplink import FOLDER, WAY
 from protocol.checks import Check
+from protocol.documents import Reach
 
 STEP_S: Final = 10.0
 """For each of name, TCP and TLS: a 3G cell that wakes up takes some seconds."""
@@ -51,6 +55,20 @@ class _Failed(Exception):
     def __init__(self, step: str, why: str) -> None:
         super().__init__(why)
         self.step = step
+
+
+def gone_by(config: Config, folder: Path = FOLDER) -> Config:
+    """The configuration with the addresses that the running agent goes by; the card's own where it says none, or does not run."""
+    try:
+        reach = msgspec.json.decode((folder / WAY).read_bytes(), type=Reach)
+    except (OSError, msgspec.MsgspecError):
+        return config
+    broker = BrokerAddress(reach.brokers[0].host, reach.brokers[0].port) if reach.brokers else config.broker
+    media = ControllerAddress(reach.media_url) if reach.media_url else config.controller
+    enrol = config.enrol
+    if enrol is not None and reach.enrol_url:
+        enrol = structs.replace(enrol, url=reach.enrol_url)
+    return structs.replace(config, broker=broker, controller=media, enrol=enrol)
 
 
 def doors_of(config: Config, *, certified: bool) -> tuple[Door, ...]:

@@ -5,7 +5,7 @@ from typing import Final, Literal
 
 from msgspec import structs
 
-from edge_agent.core import authority, clock, content, plan, reports, suspends
+from edge_agent.core import authority, clock, content, plan, reach, reports, suspends
 from edge_agent.core.state import MS_NS, Alarm, Turn
 from edge_agent.events import KeptOrder, Memory
 from protocol.documents import Root
@@ -56,6 +56,7 @@ def recall(turn: Turn, memory: Memory) -> None:
         _recall_order(turn, order, told=number >= 0)
     _fill_gaps(turn, memory)
     content.end_disempowered(turn)
+    reach.recall(turn, memory.reach)
     turn.ask_hello(delay_ms=0)
 
 

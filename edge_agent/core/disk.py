@@ -3,7 +3,7 @@
 from msgspec import structs
 
 from edge_agent.commands import Acknowledge, PutDocument, Write
-from edge_agent.core import alarms, content, playback, reports, update
+from edge_agent.core import alarms, content, playback, reach, reports, update
 from edge_agent.core.state import MS_NS, After, Turn
 from edge_agent.core.writes import key_of, outdated_by
 from edge_agent.events import Saved, SaveFailed
@@ -30,6 +30,8 @@ def saved(turn: Turn, event: Saved) -> None:
         reports.closed(turn, after.closed)
     if after.update is not None:
         update.kept(turn, after.update)
+    if after.reach is not None:
+        reach.kept(turn, after.reach)
     turn.tell(*(Acknowledge(ref) for ref in after.acknowledge))
     if after.order is not None and not reports.knows(turn, after.order):
         reports.note(turn, after.order, after.result)

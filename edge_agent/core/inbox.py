@@ -5,7 +5,7 @@ import hashlib
 import msgspec
 
 from edge_agent.commands import Acknowledge, PutMark, RecallRecords, Subscribe
-from edge_agent.core import alarms, clock, content, disk, flood, plan, playback, reports, suspends
+from edge_agent.core import alarms, clock, content, disk, flood, plan, playback, reach, reports, suspends
 from edge_agent.core.state import MS_NS, Alarm, Turn
 from edge_agent.events import Arrived
 from protocol import topics
@@ -134,6 +134,7 @@ def _take_record_mark(turn: Turn, event: Arrived) -> None:
         mark = _RECORD_MARK.decode(event.raw)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return
+    reach.answered(turn)
     if reports.controller_has(turn, mark.upto):
         turn.tell(RecallRecords(turn.state.records_upto))
 

@@ -3,7 +3,22 @@
 from typing import Final, assert_never
 
 from edge_agent.commands import Command
-from edge_agent.core import alarms, boot, cache, clock, content, disk, inbox, plan, playback, reports, supply, suspends, update
+from edge_agent.core import (
+    alarms,
+    boot,
+    cache,
+    clock,
+    content,
+    disk,
+    inbox,
+    plan,
+    playback,
+    reach,
+    reports,
+    supply,
+    suspends,
+    update,
+)
 from edge_agent.core.state import MS_NS, State, Turn
 from edge_agent.events import (
     Arrived,
@@ -59,6 +74,7 @@ def decide(state: State, event: Event, now: Instant) -> tuple[State, tuple[Comma
         content.lend_link(turn)
         supply.keep_up(turn)
         update.keep_up(turn)
+        reach.keep_up(turn)
         disk.try_again(turn)
         reports.say(turn)
     return turn.state, tuple(turn.commands), _next_wake_ns(turn)
@@ -82,6 +98,7 @@ def _happened(turn: Turn, event: Event) -> None:  # noqa: C901, PLR0912, PLR0915
             _link_up(turn)
         case LinkDown():
             turn.set(link_up=False, link_lost_ns=turn.now.mono_ns)
+            reach.link_lost(turn)
             inbox.take_collected(turn)  # what is in hand is not to wait for the next connection
         case MediaStored():
             content.media_stored(turn, event.sha256)
@@ -119,7 +136,7 @@ def _happened(turn: Turn, event: Event) -> None:  # noqa: C901, PLR0912, PLR0915
 
 
 def _link_up(turn: Turn) -> None:
-    turn.set(link_up=True, linked_once=True, filters=frozenset())
+    turn.set(link_up=True, linked_once=True, filters=frozenset(), linked_ns=turn.now.mono_ns, answered=False)
     turn.trouble("broker-failed", there=False)
     reports.link_came_back(turn)
     inbox.subscribe(turn)
@@ -146,7 +163,7 @@ def _next_wake_ns(turn: Turn) -> int:
     state = turn.state
     wakes = [turn.now.mono_ns + IDLE_NS, *reports.next_wake_ns(turn), *plan.next_wake_ns(turn)]
     wakes += [*clock.next_wake_ns(turn), *disk.next_wake_ns(turn), *suspends.next_wake_ns(turn), *supply.next_wake_ns(turn)]
-    wakes += update.next_wake_ns(turn)
+    wakes += [*update.next_wake_ns(turn), *reach.next_wake_ns(turn)]
     if state.collect_until_ns is not None:
         wakes.append(state.collect_until_ns)
     wakes += [ends_ns for alarm in state.alarms.values() if (ends_ns := alarms.ends_ns(alarm)) is not None]

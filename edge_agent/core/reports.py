@@ -7,7 +7,7 @@ import msgspec
 from msgspec import structs
 
 from edge_agent.commands import Publish, PutNumber, PutRecord
-from edge_agent.core import authority, update_view
+from edge_agent.core import authority, reach, update_view
 from edge_agent.core.state import MS_NS, VERSION, Told, Turn
 from protocol.errors import ClockUnusable
 from protocol.messages import TYPES
@@ -352,6 +352,7 @@ def _hello(turn: Turn) -> Hello:
         troubles=tuple(sorted(state.troubles)),
         boot=state.boot,
         orders=state.orders_on_disk,
+        network=reach.told(turn),
     )
 
 

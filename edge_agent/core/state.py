@@ -7,9 +7,9 @@ from msgspec import Struct, structs
 
 from edge_agent.commands import Command, PutOrder, Save, Want, Write
 from edge_agent.core.writes import key_of, outdated_by
-from edge_agent.events import Arrived, Instant, KeptOrder, KeptUpdate, SlotsChecked
+from edge_agent.events import Arrived, Instant, KeptOrder, KeptReach, KeptUpdate, SlotsChecked
 from protocol.bulletins import Item
-from protocol.documents import AnyDocument
+from protocol.documents import AnyDocument, Reach
 from protocol.hours import Aired, Rules
 from protocol.orders import AnyStart
 from protocol.passing import Suspend
@@ -140,6 +140,7 @@ class After(Struct, frozen=True, kw_only=True):
     play_id: int | None = None
     closed: PlayRecord | None = None
     update: KeptUpdate | None = None
+    reach: KeptReach | None = None
 
 
 class Told(Struct, frozen=True):
@@ -180,6 +181,13 @@ class State(Struct, frozen=True, kw_only=True):
     collected: tuple[Arrived, ...] = ()
     collect_until_ns: int | None = None
     collect_latest_ns: int = 0
+    # the way to the controller: what is kept, what is gone by, since when in vain, whether the link that stands is proven
+    reach: KeptReach = KeptReach()
+    reach_used: Reach = Reach()
+    reach_silent_ns: int = 0
+    linked_ns: int | None = None
+    answered: bool = False
+    answered_ns: int | None = None
     # keys that are suspended: what was taken in, and the digests of those that are in force
     suspends: Mapping[Slot, Suspended] = {}
     suspends_in_force: frozenset[str] = frozenset()

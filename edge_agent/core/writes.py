@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable
 
-from edge_agent.commands import DropDocument, PutDocument, PutMark, PutNumber, PutOrder, PutRecord, PutUpdate, Write
+from edge_agent.commands import DropDocument, PutDocument, PutMark, PutNumber, PutOrder, PutReach, PutRecord, PutUpdate, Write
 
 
 def outdated_by(write: Write) -> frozenset[Hashable]:
@@ -27,5 +27,7 @@ def key_of(write: Write) -> Hashable:  # noqa: PLR0911  one return a write
             return record.record_id
         case PutUpdate():
             return "update", 0
+        case PutReach():
+            return "reach", 0
         case PutNumber(name):
             return name

@@ -18,6 +18,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edge_agent.events import Arrived, Event, LinkDown, LinkUp
 from protocol import topics
+from protocol.documents import Endpoint
 from protocol.reports import BIRTHS_A_BOOT, Alive
 
 log = logging.getLogger(__name__)
@@ -95,7 +96,10 @@ class Broker:
     ) -> None:
         self._node = node
         self._keep_alive_s = keep_alive_s
-        self._address = (host, port)
+        self._card = (Endpoint(host=host, port=port),)
+        self._ways: tuple[Endpoint, ...] = self._card
+        self._way = 0
+        self._moved = asyncio.Event()
         self._credentials = credentials
         self._clock_usable = clock_usable
         self._emit = emit
@@ -113,6 +117,11 @@ class Broker:
         taken = self._taken.pop(ref, None)
         if taken is not None and self._client is not None:
             self._client._client.ack(*taken)  # noqa: SLF001  aiomqtt has no manual acknowledgement of its own (platform fact)
+
+    def go_to(self, brokers: tuple[Endpoint, ...]) -> None:
+        """Leave the link, and be linked anew with the first of these that answers (none: the one of the card)."""
+        self._ways, self._way = brokers or self._card, 0
+        self._moved.set()
 
     def subscribe(self, filters: tuple[str, ...]) -> None:
         """Read these topics from now on."""
@@ -133,9 +142,10 @@ class Broker:
     # --- the loop ---
 
     async def run(self) -> None:
-        """Connect, serve, wait a jittered while, again; for ever."""
+        """Connect, serve, wait a jittered while, again; for ever, and to the next address where one does not answer."""
         wait_s = FIRST_WAIT_S
         while True:
+            self._moved.clear()
             started = asyncio.get_running_loop().time()
             try:
                 await self._connected()
@@ -145,9 +155,16 @@ class Broker:
                 self._lost(str(error)[:200])
             finally:
                 self._lost("the link's driver ended")
-            if asyncio.get_running_loop().time() - started > LONGEST_WAIT_S:
+            if self._moved.is_set():
                 wait_s = FIRST_WAIT_S
-            await asyncio.sleep(wait_s * self._chance.uniform(0.5, 1.5))
+                continue
+            if asyncio.get_running_loop().time() - started > LONGEST_WAIT_S:
+                wait_s, self._way = FIRST_WAIT_S, 0
+            else:
+                self._way = (self._way + 1) % len(self._ways)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait_s * self._chance.uniform(0.5, 1.5)):
+                    await self._moved.wait()
             wait_s = min(wait_s * 2, LONGEST_WAIT_S)
 
     def _lost(self, reason: str) -> None:
@@ -161,35 +178,45 @@ class Broker:
         client = self._new_client()
         async with client:
             client.timeout = GOODBYE_TIMEOUT_S  # from here on only the wait for a goodbye uses it
+            if self._moved.is_set():
+                return
             while not self._outbox.empty():
                 self._outbox.get_nowait()
             self._client = client
             self._put(_Report(self._alive_topic, self._alive(online=True), retain=True))
             self._emit(LinkUp(self._birth))
-            tasks = [asyncio.create_task(self._send(client)), asyncio.create_task(self._receive(client))]
+            tasks = [asyncio.create_task(work) for work in (self._send(client), self._receive(client), self._until_moved())]
             try:
                 done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
                     task.result()
+                await self._say_gone(client)
             except asyncio.CancelledError:
-                # a clean DISCONNECT discards the will: say ourselves that we go
-                gone = self._alive(online=False)
-                with contextlib.suppress(aiomqtt.MqttError):
-                    await client.publish(self._alive_topic, gone, qos=1, retain=True, timeout=GOODBYE_TIMEOUT_S)
+                await self._say_gone(client)
                 raise
             finally:
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
 
+    async def _until_moved(self) -> None:
+        await self._moved.wait()
+
+    async def _say_gone(self, client: aiomqtt.Client) -> None:
+        """A clean DISCONNECT discards the will: say ourselves that we go."""
+        gone = self._alive(online=False)
+        with contextlib.suppress(aiomqtt.MqttError):
+            await client.publish(self._alive_topic, gone, qos=1, retain=True, timeout=GOODBYE_TIMEOUT_S)
+
     def _new_client(self) -> aiomqtt.Client:
         will_properties = Properties(PacketTypes.WILLMESSAGE)
         will_properties.WillDelayInterval = WILL_DELAY_S
         connect_properties = Properties(PacketTypes.CONNECT)
         connect_properties.SessionExpiryInterval = SESSION_EXPIRY_S
+        way = self._ways[self._way]
         client = aiomqtt.Client(
-            self._address[0],
-            self._address[1],
+            way.host,
+            way.port,
             identifier=self._node,
             protocol=aiomqtt.ProtocolVersion.V5,
             clean_start=False,

@@ -44,7 +44,7 @@ class Fetcher:
 
     def __init__(
         self,
-        media_url: str,
+        media_url: Callable[[], str],
         folder: Path,
         context: Callable[[], ssl.SSLContext],
         authorise: Callable[[str], str],
@@ -54,7 +54,7 @@ class Fetcher:
         timeout_s: float = TIMEOUT_S,
         disk_reserve_bytes: int = DISK_RESERVE_BYTES,
     ) -> None:
-        self._url = urlsplit(media_url)
+        self._media_url = media_url
         self._folder = folder
         self._context = context
         self._authorise = authorise
@@ -223,7 +223,8 @@ class Fetcher:
 
     def _connect(self) -> tuple[http.client.HTTPSConnection, ssl.SSLSocket]:
         """A connection before its handshake, so that one that fails is counted as well."""
-        host, port = self._url.hostname or "", self._url.port or 443
+        url = urlsplit(self._media_url())
+        host, port = url.hostname or "", url.port or 443
         connection = http.client.HTTPSConnection(host, port, timeout=self._timeout_s)
         raw = socket.create_connection((host, port), timeout=self._timeout_s)
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)

@@ -49,6 +49,8 @@ INSTALLED: Final = (
     ("loa-agent.udev", "etc/udev/rules.d/60-loa-agent.rules"),
     ("loa-agent.sysctl", "etc/sysctl.d/60-loa-agent.conf"),
     ("loa-agent.dbus.conf", "etc/dbus-1/system.d/loa-agent.conf"),
+    ("loa-network.path", "etc/systemd/system/loa-network.path"),
+    ("loa-network.service", "etc/systemd/system/loa-network.service"),
     ("loa-restart.path", "etc/systemd/system/loa-restart.path"),
     ("loa-restart.service", "etc/systemd/system/loa-restart.service"),
 )
@@ -60,7 +62,7 @@ raise SystemExit(main())
 ENABLED: Final = " ".join(
     (
         *("loa-agent.service", "loa-restart.path", "loa-first-start.service", "loa-last-words.service", "loa-grow.service"),
-        *("loa-guard.timer", "nftables.service"),
+        *("loa-network.path", "loa-guard.timer", "nftables.service"),
     )
 )
 SETTLE: Final = f"""

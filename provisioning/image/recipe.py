@@ -23,8 +23,8 @@ PACKAGES: Final = (
     *("rauc", "rauc-service", "libubootenv-tool"),
     # the network and the time
     *("network-manager", "modemmanager", "nftables", "chrony", "ca-certificates", "iproute2", "openssh-server"),
-    # sound, pins and the agent's language
-    *("python3", "libvlc5", "libvlc-bin", "vlc-plugin-base", "alsa-utils"),
+    # sound, a voice for warnings that come as text, pins and the agent's language
+    *("python3", "libvlc5", "libvlc-bin", "vlc-plugin-base", "alsa-utils", "espeak-ng"),
     # the Raspberry Pi's own
     *("raspi-firmware", "firmware-brcm80211", "u-boot-rpi"),
 )

@@ -15,8 +15,10 @@ from msgspec import structs
 from controller import ca
 from edge_agent.check import doors
 from edge_agent.config import BrokerAddress, Config, ControllerAddress, EnrolAddress, load
+from edge_agent.drivers.uplink import Uplink
 from edge_agent.material import open_credentials
 from protocol.checks import Check
+from protocol.documents import Endpoint, Reach
 from tests.commune import Commune, free_port
 
 
@@ -142,3 +144,16 @@ async def test_a_node_without_a_certificate_tries_the_enrol_address_and_shows_no
         found = await link(config)
     assert found.verdict == "good"
     assert f"enrol 127.0.0.1:{port}: " in found.seen
+
+
+async def test_the_addresses_that_the_agent_goes_by_are_those_that_are_tried(commune, plain_config, tmp_path):
+    shut = free_port()
+    async with served(server_side(commune, clients=commune.ca_file)) as port:
+        card = pointed(plain_config, broker=shut)
+        reach = Reach(brokers=(Endpoint(host="127.0.0.1", port=port),), media_url=f"https://127.0.0.1:{port}")
+        Uplink(tmp_path).lay(reach)
+        assert (await link(doors.gone_by(card, tmp_path))).verdict == "good"
+        (tmp_path / "way.json").write_text("{")
+        assert (await link(doors.gone_by(card, tmp_path))).verdict == "bad"
+        Uplink(tmp_path).lay(Reach())
+        assert doors.gone_by(card, tmp_path) == card

@@ -191,6 +191,14 @@ def _network(office: Office, node: str, tmp_path: Path) -> None:
     body = office.loa("network", "show", node, "--json").json()["body"]
     assert (body["fetch_from_min"], body["fetch_to_min"], body["month_bytes"]) == (1_380, 300, 500_000_000)
     assert office.loa(*publish, "--node", node, *both, "--yes", "--json").json()["nodes"] == [], "it has them already"
+    table.write_text('fetch_from = "23:00"\nmonth_mb = 500\nbrokers = ["loa.example.vn", "203.0.113.7:443"]\n')
+    shown = office.loa(*publish, "--node", node, *both, "--yes").out
+    assert "as the node's card says -> loa.example.vn:8883, then 203.0.113.7:443" in shown
+    assert "tự quay về" in shown
+    assert "->" not in shown.partition("content may cost")[2].partition("\n")[0]
+    said = office.loa("network", "show", node).out
+    assert "203.0.113.7:443" in said
+    assert "chưa báo gì" in said
 
 
 def _emergency(office: Office, node: dict) -> None:

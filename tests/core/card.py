@@ -2,7 +2,18 @@
 
 from collections.abc import Iterable
 
-from edge_agent.commands import DropDocument, PutDocument, PutMark, PutNumber, PutOrder, PutRecord, PutUpdate, Save, Write
+from edge_agent.commands import (
+    DropDocument,
+    PutDocument,
+    PutMark,
+    PutNumber,
+    PutOrder,
+    PutReach,
+    PutRecord,
+    PutUpdate,
+    Save,
+    Write,
+)
 from edge_agent.events import Memory
 
 
@@ -19,6 +30,7 @@ class Card:
         self.sizes: dict[str, int] = {}
         self.boots = 0
         self.update = None
+        self.reach = None
         self.journal: list[tuple[Write, ...]] = []
 
     def commit(self, save: Save) -> None:
@@ -44,6 +56,8 @@ class Card:
                 self.numbers[name] = value
             case PutUpdate(update):
                 self.update = update
+            case PutReach(reach):
+                self.reach = reach
 
     def records_after(self, number: int) -> tuple:
         return tuple(record for key, (record, is_open) in sorted(self.records.items()) if key > number and not is_open)
@@ -74,6 +88,7 @@ class Card:
                 name.removeprefix("suspend "): value for name, value in self.numbers.items() if name.startswith("suspend ")
             },
             update=self.update,
+            reach=self.reach,
         )
 
     @classmethod

@@ -153,6 +153,20 @@ def test_an_emergency_resumes_after_the_cut_for_what_is_left_of_its_time():
     assert [line.split()[-1] for line in node.story()] == ["cut", "max"]
 
 
+def test_sound_time_counts_anew_when_the_power_goes_before_the_first_sample_is_on_the_card():
+    node = fresh()
+    node.save_ms = 200
+    node.give(start(node.true_ms, repeats=100, sound_max_s=60))
+    node.run(0.3)
+    assert node.sounds() == "a1"
+    node.power_cut(off_ms=80_000)
+    node.run(58)
+    assert node.sounds() == "a1"
+    node.run(6)
+    assert node.sounds() is None
+    assert [line.split()[-1] for line in node.story()] == ["cut", "max"]
+
+
 def test_sound_time_that_ended_in_the_dark_is_over():
     node = fresh()
     node.give(start(node.true_ms, repeats=100, sound_max_s=60))

@@ -51,6 +51,19 @@ def test_a_start_without_a_clock_needs_the_nonce_and_the_refusal_brings_it():
     assert all(not hasattr(part, "origin_mono_ns") for part in node.spoken[-1].parts), "no timeline without a clock"
 
 
+def test_a_bulletin_that_is_interrupted_while_the_clock_cannot_be_trusted_does_not_come_back():
+    node = node_with(item("tin", "12:00", on_interrupt="restart", grace_s=600))
+    node.run_to(NOON + 10_000)
+    node.trust_clock("unknown")
+    node.run(3)
+    assert node.sounds() == "tin", "its ceiling was set under a good clock"
+    node.give(start(node.true_ms, repeats=1, answers=(node.controller.hellos[-1].nonce,)))
+    node.run(60)
+    node.trust_clock("good")
+    node.run(900)
+    assert node.story() == ["tin 12:00:00 interrupted", "live a1 12:00:13 played"]
+
+
 def test_an_exercise_without_a_clock_is_not_held():
     node = node_with(clock="unknown")
     node.give(drill(node.true_ms, answers=node.state.nonces))

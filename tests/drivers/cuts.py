@@ -70,7 +70,7 @@ class Life:
         context = ssl.create_default_context(cafile=ca)
         (folder / "media").mkdir(exist_ok=True)
         words = (lambda: context, lambda _sha: "Loa x", self._events.put_nowait, random.Random(1))
-        self.fetcher = Fetcher(url, folder / "media", *words, disk_reserve_bytes=0)
+        self.fetcher = Fetcher(lambda: url, folder / "media", *words, disk_reserve_bytes=0)
         self._means: dict[int, str] = {}
         self._have = set(self.memory.media)
         held = {kept.pending: version_of(kept) for kept in self.memory.documents}

@@ -14,7 +14,9 @@ from edge_agent.drivers.fetcher import Fetcher
 
 async def main(url: str, folder: str, ca: str, sha256: str, size: str) -> None:
     context = ssl.create_default_context(cafile=ca)
-    fetcher = Fetcher(url, Path(folder), lambda: context, lambda _sha: "Loa x", print, random.Random(1), disk_reserve_bytes=0)
+    fetcher = Fetcher(
+        lambda: url, Path(folder), lambda: context, lambda _sha: "Loa x", print, random.Random(1), disk_reserve_bytes=0
+    )
     fetcher.fetch((Want(sha256, int(size)),))
     await fetcher.run()
 

@@ -11,10 +11,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from controller import ca
+from edge_agent.drivers import broker
 from edge_agent.drivers.broker import Broker, Credentials
 from edge_agent.events import Arrived, LinkDown, LinkUp
 from protocol import topics
-from tests.commune import Commune
+from protocol.documents import Endpoint
+from tests.commune import Commune, free_port
 from tests.office import Office
 from tests.proxy import Proxy
 from tests.waiting import until
@@ -182,6 +184,53 @@ async def test_what_is_said_without_a_link_is_dropped_and_a_flood_leaves_the_lin
             await asyncio.sleep(0.5)
             assert linked.of(LinkDown) == []
         assert office.health == []
+
+
+async def test_told_to_go_elsewhere_it_says_that_it_goes_and_is_linked_there(commune, node):
+    async with (
+        Office(commune) as office,
+        Proxy(commune.port) as here,
+        Proxy(commune.port) as there,
+        at_work(Linked(commune, node, port=here.port)) as linked,
+    ):
+        await linked.happened(LinkUp)
+        await until(lambda: office.alive, what="birth")
+        linked.driver.go_to((Endpoint(host=commune.host, port=there.port),))
+        await linked.happened(LinkDown)
+        await until(lambda: len(office.alive) > 1, what="goodbye")
+        assert [alive.online for alive in office.alive[:2]] == [True, False]
+        await linked.happened(LinkUp, 2)
+        assert (here.accepted, there.accepted) == (1, 1)
+        linked.driver.go_to(())
+        await linked.happened(LinkUp, 3)
+        assert (here.accepted, there.accepted) == (2, 1)
+
+
+async def test_of_several_addresses_it_takes_the_first_that_answers_and_begins_at_the_first_after_each_long_link(
+    commune, node, monkeypatch
+):
+    monkeypatch.setattr(broker, "LONGEST_WAIT_S", 1.0)
+    async with Proxy(commune.port) as first, Proxy(commune.port) as second:
+        first.refusing = True
+        linked = Linked(commune, node)
+        linked.driver.go_to(tuple(Endpoint(host=commune.host, port=proxy.port) for proxy in (first, second)))
+        async with at_work(linked):
+            await linked.happened(LinkUp)
+            assert (first.accepted, second.accepted) == (0, 1)
+            first.refusing = False
+            await asyncio.sleep(1.2)
+            second.reset()
+            await linked.happened(LinkUp, 2)
+            assert (first.accepted, second.accepted) == (1, 1)
+
+
+async def test_told_to_go_while_nobody_answers_it_goes_at_once(commune, node, monkeypatch):
+    monkeypatch.setattr(broker, "FIRST_WAIT_S", 60.0)
+    linked = Linked(commune, node, port=free_port())
+    async with at_work(linked):
+        await asyncio.sleep(0.5)
+        linked.driver.go_to((Endpoint(host=commune.host, port=commune.port),))
+        await linked.happened(LinkUp, within_s=10)
 
 
 async def test_a_broker_of_another_ca_is_refused_whatever_the_clock(commune, node, tmp_path):

@@ -183,5 +183,5 @@ def test_rauc_keeps_the_firmware_where_it_is_set_up_unless_the_card_says_otherwi
     def never(*_words):
         raise AssertionError("nothing is fetched or drawn by opening")
 
-    slots = material.open_slots(load(toml), tmp_path, never, never, never, random.Random(1))
+    slots = material.open_slots(load(toml), tmp_path, never, never, never, never, random.Random(1))
     assert isinstance(slots, kept_by)

@@ -41,13 +41,20 @@ class Fetching:
     """A fetcher at work, and all that it emitted."""
 
     def __init__(self, tmp_path: Path, url: str, **more) -> None:
+        self.url = url
         self.folder = tmp_path / "media"
         self.folder.mkdir(exist_ok=True)
         self.events: list[object] = []
         context = ssl.create_default_context(cafile=tmp_path / "ca" / ca.CERTIFICATE)
         more = {"disk_reserve_bytes": 0} | more
         self.driver = Fetcher(
-            url, self.folder, lambda: context, lambda sha: f"Loa {sha[:4]}", self.events.append, random.Random(2), **more
+            lambda: self.url,
+            self.folder,
+            lambda: context,
+            lambda sha: f"Loa {sha[:4]}",
+            self.events.append,
+            random.Random(2),
+            **more,
         )
 
     def want(self, *names: str, size: int = SIZE) -> None:
@@ -92,6 +99,16 @@ async def test_a_file_is_fetched_under_this_nodes_word_and_kept_by_its_digest(tm
         fetching.want(name)
         await fetching.stored(name)
     assert [(asked.begin, asked.authorization) for asked in server.asked] == [(0, f"Loa {name[:4]}")]
+
+
+async def test_the_next_try_goes_to_where_the_files_are_by_then(tmp_path, server):
+    name = server.add(CONTENT)
+    async with at_work(tmp_path, server) as fetching:
+        fetching.url = "https://127.0.0.1:1"
+        fetching.want(name)
+        await fetching.failed()
+        fetching.url = server.url
+        await fetching.stored(name)
 
 
 async def test_a_cut_connection_goes_on_where_it_was(tmp_path, server):

@@ -54,7 +54,7 @@ class Streaming:
         self.permits = 0
         context = ssl.create_default_context(cafile=folder / "ca" / ca.CERTIFICATE)
         self.proxy = RangeProxy(
-            server.url,
+            lambda: server.url,
             self.folder,
             lambda: context,
             self._permit,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -15,11 +17,12 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from edge_agent.commands import DropDocument, PutMark, PutNumber, PutOrder, PutRecord, Save
+from edge_agent.commands import DropDocument, PutMark, PutNumber, PutOrder, PutReach, PutRecord, Save
 from edge_agent.drivers.store import Store
 from edge_agent.drivers.store import database as base
 from edge_agent.errors import StoreFailed
-from edge_agent.events import Memory, RecordsRecalled, Saved, SaveFailed
+from edge_agent.events import KeptReach, Memory, RecordsRecalled, Saved, SaveFailed
+from protocol.documents import Endpoint, Reach
 from protocol.seen import Seen
 from tests import vectors
 from tests.drivers.memory_of import KEY, T0_MS, digest, document, mark, opened, order, record
@@ -104,6 +107,17 @@ async def test_the_media_on_the_card_come_with_their_sizes_the_oldest_first_and_
     memory = reopened(tmp_path)
     assert list(memory.media.items()) == [("cc" * 32, 100), ("aa" * 32, 200), ("bb" * 32, 300)]
     assert (memory.media_month, memory.media_bytes) == (202_701, 12_345)
+
+
+async def test_the_way_to_the_controller_is_remembered_and_words_of_another_program_are_none(tmp_path):
+    kept = KeptReach(digest="ab" * 32, wanted=Reach(brokers=(Endpoint(host="b.vn"),)), state="trial", brief=True, silent_h=3)
+    async with opened(tmp_path) as running:
+        assert running.memory.reach is None
+        await running.save(1, PutReach(kept))
+    assert reopened(tmp_path).reach == kept
+    with contextlib.closing(sqlite3.connect(tmp_path / "node.db", isolation_level=None)) as db:
+        db.execute("UPDATE reaches SET kept = ?", (b'{"of":"tomorrow"',))
+    assert reopened(tmp_path).reach is None
 
 
 def test_a_power_cut_at_any_instant_loses_nothing_that_was_answered_and_leaves_nothing_half(tmp_path):

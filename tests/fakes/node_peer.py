@@ -27,6 +27,7 @@ from protocol.reports import (
     Held,
     Hello,
     IncidentState,
+    NetworkState,
     OrderResult,
     PlayRecord,
     Receipt,
@@ -71,6 +72,7 @@ class NodePeer:
     boot: str | None = None
     orders: int = 0
     troubles: tuple[str, ...] = ()
+    network: NetworkState | None = None
     version: str = "peer"
     update_ends: str = "good"
     update_stays: str = ""
@@ -137,6 +139,7 @@ class NodePeer:
             boot=self.boot,
             orders=self.orders,
             troubles=self.troubles,
+            network=self.network,
         )
 
     async def receipt(self, *results: OrderResult, plays: tuple[PlayRecord, ...] = ()) -> bytes:

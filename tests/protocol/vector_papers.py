@@ -5,7 +5,7 @@ import json
 import msgspec
 
 from protocol import keys
-from protocol.documents import NetworkBody
+from protocol.documents import Apn, Endpoint, NetworkBody, Reach, TimeSource
 from protocol.envelope import digest_of
 from tests.protocol.vector_cases import Case, case, step, twice
 from tests.protocol.vector_world import (
@@ -266,6 +266,47 @@ def networks() -> list[Case]:
         case("network-no-zone", "a zone that is none", step(_with_network(tz="Asia/Nowhere"), "malformed")),
         case("network-negative", "less than nothing", step(_with_network(month_bytes=-1), "malformed")),
         case("network-unknown", "a field of a later program", step(_with_network(apn="m-wap"), "malformed")),
+        *reaches(),
+    ]
+
+
+def reaches() -> list[Case]:
+    """How the controller is reached."""
+    good = Reach(
+        brokers=(Endpoint(host="loa.example.vn"), Endpoint(host="203.0.113.7", port=443)),
+        media_url="https://loa.example.vn:8444",
+        enrol_url="https://loa.example.vn:8446",
+        apn=Apn(name="v-internet", user="loa@node"),
+        time_sources=(TimeSource(host="time.example.vn", nts=True), TimeSource(host="192.0.2.1")),
+    )
+    broker = {"host": "loa.example.vn"}
+    wrong: dict[str, tuple[str, dict[str, object]]] = {
+        "none": ("a reach that says nothing", {}),
+        "host": ("a name with a space", {"brokers": [{"host": "loa example"}]}),
+        "label": ("a name with an empty part", {"brokers": [{"host": "loa..vn"}]}),
+        "address": ("an address that is none", {"brokers": [{"host": "10.0.0.256"}]}),
+        "port": ("no such port", {"brokers": [broker | {"port": 65_536}]}),
+        "twice": ("one broker twice", {"brokers": [broker, broker]}),
+        "many": ("four brokers", {"brokers": [{"host": f"b{number}.vn"} for number in range(4)]}),
+        "url": ("media over http", {"media_url": "http://loa.example.vn"}),
+        "path": ("media below a path", {"media_url": "https://loa.example.vn/x"}),
+        "url-port": ("media on no port", {"media_url": "https://loa.example.vn:0"}),
+        "enrol": ("certificates from an address that is none", {"enrol_url": "https://10.0.0.256:8446"}),
+        "apn": ("an APN with a line end", {"apn": {"name": "v-internet\npassword=x"}}),
+        "password": ("no password in what all may read", {"apn": {"name": "v-internet", "password": "x"}}),
+        "time": ("a time source with an option", {"time_sources": [{"host": "time.vn iburst"}]}),
+        "times": ("one time source twice", {"time_sources": [{"host": "time.vn"}, {"host": "time.vn", "nts": True}]}),
+    }
+    return [
+        case(
+            "good-network-reach",
+            "brokers, media, APN, time",
+            *twice(signed(network(seq=NOW, body=NetworkBody(reach=good)), "c1", "c2")),
+        ),
+        *(
+            case(f"network-reach-{name}", about, step(_with_network(reach=reach), "malformed"))
+            for name, (about, reach) in wrong.items()
+        ),
     ]
 
 

@@ -128,17 +128,23 @@ class Ledger(Law):
             self.ended[pole].add(sound.signed.digest)
 
     def booted(self, pole) -> None:
-        """What stood on the card and whose time ran out in the dark need not sound; without a clock nobody can tell: it does."""
+        """What stood on the card and whose time ran out in the dark need not sound; without a clock nobody can tell: it does.
+
+        Of a first sample that the card never heard of the node knows nothing: while it may be accepted, its time counts anew.
+        """
         if not pole.time_is_good:
             for digest in pole.card.standing:
                 self.sound_began[pole].pop(digest, None)
             return
         for digest, write in pole.card.standing.items():
             signed, order = self.world.office.all[digest], write.order
+            if order.state == "accepted" and pole.wall_ms <= signed.payload.accept_until_ms:
+                self.sound_began[pole].pop(digest, None)
+                continue
             began_ms = self.sound_began[pole].get(digest)
             since_ms = order.accepted_ms if began_ms is None else began_ms
             out_of_time = pole.wall_ms - since_ms >= signed.payload.sound_max_s * 1_000 - 3_000
-            if out_of_time and (order.state == "sounding" or pole.wall_ms > signed.payload.accept_until_ms):
+            if out_of_time:
                 self.excused[pole].add(digest)
 
 

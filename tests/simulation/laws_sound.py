@@ -1,5 +1,7 @@
 """Laws 1, 3, 4, 9 and 12: what is heard, by an ear under the pole."""
 
+from collections import deque
+
 from protocol.documents import Station
 from protocol.emergency import EXERCISE_WORDS
 from protocol.programme import length_ms
@@ -89,6 +91,8 @@ class EmergencyFirst(Law):
         playing = pole.state.plays.get(sound.play.play_id)
         if not sound.item or sound.how != "stopped" or playing is None or playing.ending != "interrupted":
             return
+        if not pole.time_is_good:
+            return  # without a clock plans are dropped, and this with them (docs/what-plays-when.md)
         due = playing.due
         left_ms = length_ms(due.item) - due.gone_ms - (self.clockwork.now_ms - sound.begin_ms)
         if due.item.on_interrupt == "drop" or left_ms <= HEARD_MS:
@@ -205,6 +209,10 @@ class Quiet(Law):
 class StopStops(Law):
     number, words = 9, "STOP stops, and only what it may"
 
+    def __init__(self, world) -> None:
+        super().__init__(world)
+        self.heard: dict = {}
+
     def arrived(self, pole, _topic, raw) -> None:
         stop = self.world.office_by_raw(raw)
         if stop is None or stop.op != "STOP":
@@ -227,8 +235,10 @@ class StopStops(Law):
     def begun(self, pole, sound) -> None:
         if sound.signed is None:
             return
-        if sound.signed.op and self.world.ledger.silenced(pole, sound.signed):
-            self.broken(pole, f"{sound.signed} sounds again after a STOP of it")
+        if sound.signed.op:
+            self.heard.setdefault(pole, deque(maxlen=8)).append(sound)
+            if self.world.ledger.silenced(pole, sound.signed):
+                self.broken(pole, f"{sound.signed} sounds again after a STOP of it")
         self._hushed(pole, sound)
 
     def _hushed(self, pole, sound) -> None:
@@ -253,6 +263,8 @@ class StopStops(Law):
             return
         if signed.digest in pole.card.standing and signed.digest not in ledger.ended[pole]:
             return  # law 3 asks whether it sounds, or something higher does
+        if self._spent_meanwhile(pole, sound):
+            return
         later = [rec for rec, _ in pole.card.records.values() if rec.record_id > sound.record.record_id]
         if any(rec.digest == signed.digest and rec.ending == "failed" for rec in later):
             return  # it was interrupted, and then the player failed it
@@ -267,6 +279,15 @@ class StopStops(Law):
         )
         if not updated and not sound.whole and signed.digest not in ledger.ended[pole]:
             self.broken(pole, f"{signed} fell silent, and nobody who may had stopped it")
+
+    def _spent_meanwhile(self, pole, sound) -> bool:
+        """Whether it gave way to one of higher rank or to its own recording, and its sound time, which nothing halts, is over."""
+        signed = sound.signed
+        began_ms = self.world.ledger.sound_began[pole].get(signed.digest, sound.begin_ms)
+        return self.clockwork.now_ms - began_ms >= signed.payload.sound_max_s * 1_000 and any(
+            oracle.rank(other.signed) >= oracle.rank(signed) and other.begin_ms >= sound.end_ms - FADE_MS
+            for other in self.heard.get(pole, ())
+        )
 
 
 class ExerciseStaysOne(Law):

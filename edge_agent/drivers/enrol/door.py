@@ -5,7 +5,7 @@ import contextlib
 import ssl
 from collections.abc import Callable
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 from msgspec import Struct
@@ -36,29 +36,30 @@ class _No(Struct):
 
 
 class Door:
-    """The enrol address. `context` makes the TLS context anew for each question: the clock may have come right since."""
+    """The enrol address. It and the TLS context are asked for at each question: both may have changed since the last."""
 
-    def __init__(self, url: str, context: Callable[[], ssl.SSLContext], *, deadline_s: float = DEADLINE_S) -> None:
-        self._url = urlsplit(url)
+    def __init__(self, url: Callable[[], str], context: Callable[[], ssl.SSLContext], *, deadline_s: float = DEADLINE_S) -> None:
+        self._url = url
         self._context = context
         self._deadline_s = deadline_s
 
     async def ask(self, path: str, question: Struct) -> bytes:
         """POST it and give the answer's body. Raises Unanswered or Denied."""
+        url = urlsplit(self._url())
         body = msgspec.json.encode(question)
         head = (
-            f"POST {path} HTTP/1.1\r\nHost: {self._url.netloc}\r\nContent-Type: application/json\r\n"
+            f"POST {path} HTTP/1.1\r\nHost: {url.netloc}\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
         )
         try:
             async with asyncio.timeout(self._deadline_s):
-                raw = await self._exchange(head.encode("ascii") + body)
+                raw = await self._exchange(url, head.encode("ascii") + body)
         except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
-            raise Unanswered(f"{self._url.netloc}: {error or type(error).__name__}") from error
-        return self._opened(raw)
+            raise Unanswered(f"{url.netloc}: {error or type(error).__name__}") from error
+        return _opened(url.netloc, raw)
 
-    async def _exchange(self, question: bytes) -> bytes:
-        host, port = self._url.hostname or "", self._url.port or 443
+    async def _exchange(self, url: SplitResult, question: bytes) -> bytes:
+        host, port = url.hostname or "", url.port or 443
         reader, writer = await asyncio.open_connection(host, port, ssl=self._context(), limit=ANSWER_BYTES)
         try:
             writer.write(question)
@@ -67,7 +68,7 @@ class Door:
             while chunk := await reader.read(ANSWER_BYTES):
                 answer += chunk
                 if len(answer) > ANSWER_BYTES:
-                    raise Unanswered(f"{self._url.netloc} answers without end")
+                    raise Unanswered(f"{url.netloc} answers without end")
             return answer
         finally:
             writer.close()
@@ -75,21 +76,22 @@ class Door:
                 async with asyncio.timeout(1.0):
                     await writer.wait_closed()
 
-    def _opened(self, raw: bytes) -> bytes:
-        head, _, body = raw.partition(b"\r\n\r\n")
-        first, *fields = head.decode("latin-1").split("\r\n")
-        words = first.split(" ")
-        if len(words) < 2 or not words[0].startswith("HTTP/1.") or not words[1].isdigit():  # noqa: PLR2004  version and status
-            raise Unanswered(f"{self._url.netloc} does not speak HTTP")
-        named = {name.strip().lower(): value.strip() for name, _, value in (field.partition(":") for field in fields)}
-        length = named.get("content-length", "")
-        if not length.isdigit() or int(length) != len(body):
-            raise Unanswered(f"{self._url.netloc} sent half an answer")
-        if int(words[1]) == OK:
-            return body
-        try:
-            no = msgspec.json.decode(body, type=_No)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            no = _No()
-        wait = named.get("retry-after", "")
-        raise Denied(no.error[:300] or f"status {words[1]}", no.code[:40] or words[1], float(wait) if wait.isdigit() else 0.0)
+
+def _opened(where: str, raw: bytes) -> bytes:
+    head, _, body = raw.partition(b"\r\n\r\n")
+    first, *fields = head.decode("latin-1").split("\r\n")
+    words = first.split(" ")
+    if len(words) < 2 or not words[0].startswith("HTTP/1.") or not words[1].isdigit():  # noqa: PLR2004  version and status
+        raise Unanswered(f"{where} does not speak HTTP")
+    named = {name.strip().lower(): value.strip() for name, _, value in (field.partition(":") for field in fields)}
+    length = named.get("content-length", "")
+    if not length.isdigit() or int(length) != len(body):
+        raise Unanswered(f"{where} sent half an answer")
+    if int(words[1]) == OK:
+        return body
+    try:
+        no = msgspec.json.decode(body, type=_No)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        no = _No()
+    wait = named.get("retry-after", "")
+    raise Denied(no.error[:300] or f"status {words[1]}", no.code[:40] or words[1], float(wait) if wait.isdigit() else 0.0)

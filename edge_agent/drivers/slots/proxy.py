@@ -55,7 +55,7 @@ class RangeProxy:
 
     def __init__(
         self,
-        media_url: str,
+        media_url: Callable[[], str],
         folder: Path,
         context: Callable[[], ssl.SSLContext],
         authorise: Callable[[str], str],

@@ -25,7 +25,7 @@ class Upstream:
 
     def __init__(
         self,
-        media_url: str,
+        media_url: Callable[[], str],
         context: Callable[[], ssl.SSLContext],
         authorise: Callable[[str], str],
         count: Callable[[int], None],
@@ -33,7 +33,7 @@ class Upstream:
         timeout_s: float,
         most_bytes_s: int | None,
     ) -> None:
-        self._url = urlsplit(media_url)
+        self._media_url = media_url
         self._context = context
         self._authorise = authorise
         self._count = count
@@ -86,7 +86,8 @@ class Upstream:
             return None
 
     def _ask_anew(self, sha256: str, begin: int, end: int) -> http.client.HTTPResponse:
-        host, port = self._url.hostname or "", self._url.port or 443
+        url = urlsplit(self._media_url())
+        host, port = url.hostname or "", url.port or 443
         self._connection = http.client.HTTPSConnection(host, port, timeout=self._timeout_s, context=self._context())
         self._counted = 0
         return self._request(self._connection, sha256, begin, end)

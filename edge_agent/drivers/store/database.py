@@ -3,12 +3,12 @@
 import sqlite3
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
-from edge_agent.commands import DropDocument, PutDocument, PutMark, PutNumber, PutOrder, PutRecord, PutUpdate, Write
-from edge_agent.events import KeptDocument, KeptOrder, KeptUpdate, Memory
+from edge_agent.commands import DropDocument, PutDocument, PutMark, PutNumber, PutOrder, PutReach, PutRecord, PutUpdate, Write
+from edge_agent.events import KeptDocument, KeptOrder, KeptReach, KeptUpdate, Memory
 from protocol.reports import PlayRecord
 from protocol.seen import OrderMark
 
@@ -37,11 +37,14 @@ CREATE TABLE IF NOT EXISTS evicted (keyid TEXT PRIMARY KEY, seq INTEGER NOT NULL
 CREATE TABLE IF NOT EXISTS records (
     record_id INTEGER PRIMARY KEY, is_open INTEGER NOT NULL, occurrence_ms INTEGER, record BLOB NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS updates (one INTEGER PRIMARY KEY CHECK (one = 1), kept BLOB NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS reaches (one INTEGER PRIMARY KEY CHECK (one = 1), kept BLOB NOT NULL) STRICT;
 CREATE INDEX IF NOT EXISTS records_by_occurrence ON records (occurrence_ms);
 """
 _MARK: Final = msgspec.json.Decoder(OrderMark)
 _RECORD: Final = msgspec.json.Decoder(PlayRecord)
 _UPDATE: Final = msgspec.json.Decoder(KeptUpdate)
+_REACH: Final = msgspec.json.Decoder(KeptReach)
+Kept = TypeVar("Kept")
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -145,14 +148,15 @@ class Database:
             media_month=self.number("media_month", 0),
             media_bytes=self.number("media_bytes", 0),
             suspends_ran_ms={name.removeprefix(RAN): ran_ms for name, ran_ms in db.execute(RAN_NUMBERS, (RAN + "*",))},
-            update=self._update(),
+            update=self._one("SELECT kept FROM updates", _UPDATE),
+            reach=self._one("SELECT kept FROM reaches", _REACH),
         )
 
-    def _update(self) -> KeptUpdate | None:
+    def _one(self, query: str, decoder: msgspec.json.Decoder[Kept]) -> Kept | None:
         """None also for one in another program's words: after a fall-back an older build reads what a newer one wrote."""
         try:
-            row = self._db.execute("SELECT kept FROM updates").fetchone()
-            return None if row is None else _UPDATE.decode(row[0])
+            row = self._db.execute(query).fetchone()
+            return None if row is None else decoder.decode(row[0])
         except (sqlite3.OperationalError, msgspec.MsgspecError):  # no such table on a full card of an older build
             return None
 
@@ -224,6 +228,8 @@ class Database:
                 )
             case PutUpdate(update):
                 db.execute("INSERT OR REPLACE INTO updates VALUES (1, ?)", (_encode(update),))
+            case PutReach(reach):
+                db.execute("INSERT OR REPLACE INTO reaches VALUES (1, ?)", (_encode(reach),))
             case PutNumber(name, value):
                 self._put_number(name, value)
 
