@@ -1,12 +1,11 @@
 """The firmware from A to B and back, streamed through a bad link; copies that are dead fall back."""
 
-import shutil
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from hil.card import Card, remove
+from hil.card import Card, copy_sparse, remove
 from hil.made import Made
 from hil.office import Office
 from hil.strategy import NodeStrategy, Status
@@ -42,7 +41,7 @@ def test_a_dead_copy_falls_back(node: NodeStrategy, office: Office, made: Made, 
     runs = node.copy()
     other = "B" if runs == "A" else "A"
     dead = tmp_path / "dead.ext4"
-    shutil.copyfile(made.built(2).rootfs, dead)
+    copy_sparse(made.built(2).rootfs, dead)
     remove(dead, gone)
     node.turn_off()
     with node.card.opened() as path:
@@ -55,3 +54,37 @@ def test_a_dead_copy_falls_back(node: NodeStrategy, office: Office, made: Made, 
     office.until(lambda: office.is_online(node.node), "the node online", BACK_S)
     state = dict(line.split("=", 1) for line in node.run("fw_printenv"))
     assert state[f"BOOT_{other}_LEFT"] == "0"
+
+
+@pytest.mark.lg_feature("virtual")
+def test_the_agent_is_ready_soon_after_a_bare_start(node: NodeStrategy, made: Made, tmp_path: Path) -> None:
+    """Power to agent ready, beside the same system without an agent to multi-user: both in the time since the kernel began."""
+    node.transition("online")
+    if node.copy() == "B":
+        pytest.skip("copy B holds the firmware that runs")
+    bare = tmp_path / "bare.ext4"
+    copy_sparse(made.built(1).rootfs, bare)
+    remove(bare, "/etc/systemd/system/multi-user.target.wants/loa-agent.service")
+    node.turn_off()
+    with node.card.opened() as path:
+        Card(path).write_partition(3, bare)
+        Card(path).choose("B")
+    node.turn_on()
+    bare_s = _reached_s(node, "multi-user.target")
+    assert node.run("systemctl is-active loa-agent || true") == ["inactive"]
+    node.turn_off()
+    with node.card.opened() as path:
+        Card(path).choose("A")
+    node.turn_on()
+    node.status = Status.online
+    ready_s = _reached_s(node, "loa-agent.service")
+    print(
+        f"start: agent ready {ready_s:.1f} s after the kernel began, bare multi-user {bare_s:.1f} s: {ready_s / bare_s:.2f} times"
+    )
+    assert ready_s <= 1.3 * bare_s
+    node.point_to_clock()
+
+
+def _reached_s(node: NodeStrategy, unit: str) -> float:
+    us = node.until(lambda: int(node.run(f"systemctl show -P ActiveEnterTimestampMonotonic {unit}")[0]), unit, BACK_S)
+    return float(us) / 1e6

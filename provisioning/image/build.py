@@ -252,7 +252,8 @@ class Builder:
                 made.chmod(int(mode, 8))
                 os.chown(made, int(people[user]), int(groups[group]))
         self._date(folder)
-        self._ext4(path, folder, DATA_MIB, DATA_UUID, "-L", "data")
+        # no blocks for root alone: what the agent gives back on a full card (its ballast) would go there
+        self._ext4(path, folder, DATA_MIB, DATA_UUID, "-L", "data", "-m", "0")
 
     def _finish(self, work: Path, out: Path, sheet: bytes, used: int) -> Built:
         """The whole card, its map and its sums."""
