@@ -154,10 +154,10 @@ class Builder:
         words += [f"--include={','.join(PACKAGES)}", '--aptopt=APT::Install-Recommends "false"', '--aptopt=Acquire::Retries "3"']
         words += [f"--dpkgopt=path-exclude=/usr/share/{each}" for each in UNWANTED]
         words += ["--dpkgopt=path-include=/usr/share/doc/*/copyright", "--dpkgopt=force-confold", "--format=tar"]
-        words += [f"--essential-hook=copy-in {early} /etc"]
+        hook = f"--essential-hook=copy-in {early} /etc"  # where this tree lies is no input
 
         def make(half: Path) -> None:
-            call([*words, SUITE, half, *self._recipe.sources], more=self._fixed)
+            call([*words, hook, SUITE, half, *self._recipe.sources], more=self._fixed)
 
         return self._kept("base.tar", digest_of(list(map(str, words)), early, self._recipe.sources, self._recipe.epoch_s), make)
 

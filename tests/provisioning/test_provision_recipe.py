@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -11,9 +13,10 @@ import msgspec
 import pytest
 
 from provisioning.errors import InputRefused
+from provisioning.image import build
 from provisioning.image import recipe as made
 from provisioning.image.archive import mirrors
-from provisioning.image.build import INSTALLED, UNITS
+from provisioning.image.build import INSTALLED, UNITS, Builder
 from provisioning.image.inventory import bill, debian_packages
 from provisioning.image.recipe import PACKAGES, WHEELS, Recipe, boot_env, digest_of
 from provisioning.image.wheels import pinned
@@ -130,6 +133,27 @@ def test_a_step_is_made_again_when_a_file_its_mode_or_a_package_changes(tmp_path
     second = digest_of(list(PACKAGES), tmp_path)
     (tmp_path / "a").write_text("two")
     assert len({first, second, digest_of(list(PACKAGES), tmp_path), digest_of(list(PACKAGES[1:]), tmp_path)}) == 4
+
+
+def test_the_long_step_is_kept_wherever_the_source_tree_lies(tmp_path, monkeypatch):
+    calls, program = tmp_path / "calls", tmp_path / "bin" / "mmdebstrap"
+    program.parent.mkdir()
+    program.write_text(
+        f'#!/bin/sh\necho "$*" >>{calls}\nfor word; do [ "$last" = trixie ] && echo tar >"$word"; last=$word; done\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    kept = []
+    for name in ("here", "there"):
+        shutil.copytree(FILES, tmp_path / name)
+        monkeypatch.setattr(build, "FILES", tmp_path / name)
+        kept.append(Builder(Recipe(**GOOD), cache=tmp_path, told=print)._base())
+    assert kept[0] == kept[1]
+    assert kept[0].read_text() == "tar\n"
+    assert str(tmp_path / "here") in calls.read_text()
+    assert len(calls.read_text().splitlines()) == 1
+    (tmp_path / "there/etc/initramfs-tools/modules").write_text("ext4\n")
+    assert Builder(Recipe(**GOOD), cache=tmp_path, told=print)._base() != kept[0]
 
 
 def test_the_archive_is_the_machines_own_in_either_form(tmp_path):
