@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from provisioning.errors import InputRefused
-from provisioning.image import build
+from provisioning.image import build as building
 from provisioning.image import recipe as made
 from provisioning.image.archive import mirrors
 from provisioning.image.build import INSTALLED, UNITS, Builder
@@ -146,7 +146,7 @@ def test_the_long_step_is_kept_wherever_the_source_tree_lies(tmp_path, monkeypat
     kept = []
     for name in ("here", "there"):
         shutil.copytree(FILES, tmp_path / name)
-        monkeypatch.setattr(build, "FILES", tmp_path / name)
+        monkeypatch.setattr(building, "FILES", tmp_path / name)
         kept.append(Builder(Recipe(**GOOD), cache=tmp_path, told=print)._base())
     assert kept[0] == kept[1]
     assert kept[0].read_text() == "tar\n"
