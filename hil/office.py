@@ -134,7 +134,7 @@ class Office(Stage):
     def release(self, bundle: Path) -> None:
         """A release of a bundle, after the one before, signed by two persons; the controller has it, and the bundle."""
         paper = self.folder / f"release-{len(self.releases)}.json"
-        before = ("--old", self.releases[-1]) if self.releases else ()
+        before = ("--old", self.releases[-1]) if self.releases else ("--floor", "0")
         self.provision("release", "new", bundle, "--root", self.folder / "root.json", "--out", paper, *before)
         signers = [word for person, _ in words.ROOT_PERSONS for word in ("--key", self.key(person))]
         how = ("--root", self.folder / "root.json", "--bundle", bundle, "--passphrase-file", self.passphrase, "--yes")
