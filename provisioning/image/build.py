@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from provisioning.errors import InputRefused
 from provisioning.image import wheels
+from provisioning.image.ext4 import make_ext4
 from provisioning.image.inventory import bill
 from provisioning.image.recipe import (
     ARCHITECTURE,
@@ -237,8 +238,7 @@ class Builder:
             self._ext4(path, tree, SLOT_MIB, ROOT_UUID, "-O", "^has_journal", "-m", "0")
 
     def _ext4(self, path: Path, folder: Path, mib: int, uuid: str, *more: str) -> None:
-        same = ("-b", "4096", "-U", uuid, "-E", f"hash_seed={uuid},root_owner=0:0,lazy_itable_init=0,lazy_journal_init=0")
-        call(["mke2fs", "-q", "-F", "-t", "ext4", *same, *more, "-d", folder, path, f"{mib}M"], more=self._fixed)
+        make_ext4(path, folder, mib=mib, uuid=uuid, epoch_s=self._recipe.epoch_s, fixed=self._fixed, more=more)
 
     def _data(self, path: Path, tree: Path, folder: Path) -> None:
         """What outlives every firmware: empty folders, each its user's, as the image's tmpfiles.d names them."""

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import msgspec
@@ -17,6 +18,7 @@ from provisioning.image import build as building
 from provisioning.image import recipe as made
 from provisioning.image.archive import mirrors
 from provisioning.image.build import INSTALLED, UNITS, Builder
+from provisioning.image.ext4 import make_ext4
 from provisioning.image.inventory import bill, debian_packages
 from provisioning.image.recipe import PACKAGES, WHEELS, Recipe, boot_env, digest_of
 from provisioning.image.wheels import pinned
@@ -154,6 +156,25 @@ def test_the_long_step_is_kept_wherever_the_source_tree_lies(tmp_path, monkeypat
     assert len(calls.read_text().splitlines()) == 1
     (tmp_path / "there/etc/initramfs-tools/modules").write_text("ext4\n")
     assert Builder(Recipe(**GOOD), cache=tmp_path, told=print)._base() != kept[0]
+
+
+def test_a_folder_becomes_the_same_file_system_whenever_it_was_written_and_read(tmp_path):
+    made_of = []
+    for name in ("first", "second"):
+        folder = tmp_path / name
+        (folder / "etc").mkdir(parents=True)
+        for number in range(40):
+            (folder / "etc" / f"tệp-{number}").write_text(f"{number}\n")
+        for path in (folder, *folder.rglob("*")):
+            os.utime(path, (GOOD["epoch_s"] + (name == "second"), GOOD["epoch_s"]))
+        image = tmp_path / f"{name}.ext4"
+        fixed = {"E2FSPROGS_FAKE_TIME": str(GOOD["epoch_s"])}
+        make_ext4(image, folder, mib=8, uuid=made.DATA_UUID, epoch_s=GOOD["epoch_s"], fixed=fixed, more=("-L", "data"))
+        made_of.append(image.read_bytes())
+        time.sleep(1.1)  # what is changed later has another ctime
+    assert made_of[0] == made_of[1]
+    done = subprocess.run(["e2fsck", "-fn", image], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
 
 
 def test_the_archive_is_the_machines_own_in_either_form(tmp_path):
