@@ -1,4 +1,4 @@
-"""An ext4 file system out of a folder, the same bytes each time: mke2fs alone copies when this computer read and changed files."""
+"""An ext4 file system out of a folder, the same bytes each time: mke2fs alone copies when files were read and changed here."""
 
 import re
 from collections.abc import Mapping
