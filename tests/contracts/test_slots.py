@@ -265,6 +265,17 @@ async def test_a_rauc_that_dies_in_the_middle_ends_the_install(stage: Stage):
     assert not ended.lasting
 
 
+@pytest.mark.parametrize("stage", ["rauc"], indirect=True)  # the other fake takes its bundle at one time
+async def test_a_bundle_that_is_another_one_once_it_was_looked_at_is_refused_when_it_was_written(stage: Stage):
+    stage.offer(NEW)
+    stage.service.installer.swapped[f"http://127.0.0.1/{BUNDLE.sha256}"] = (NEW, "ee" * 32)
+    await stage.begun()
+    stage.go_on()
+    (ended,) = await stage.told_of(InstallEnded)
+    assert "manifest hash" in ended.reason
+    assert ended.lasting
+
+
 async def test_a_program_that_starts_in_the_middle_of_an_install_says_busy_and_hears_its_end(tmp_path):
     if shutil.which("dbus-daemon") is None:
         pytest.skip("dbus-daemon carries what RAUC says (apt: dbus)")
@@ -274,7 +285,7 @@ async def test_a_program_that_starts_in_the_middle_of_an_install_says_busy_and_h
         service = Service(machine)
         await service.open(address)
         service.installer.bundles["somewhere"] = (NEW, MANIFEST)
-        service.installer._open("somewhere", None)
+        service.installer._open("somewhere")
         made = Stage(machine)
         slots = RaucSlots(made.emit, made.source, bus_address=address, os_release=os_release(tmp_path))
         task = asyncio.create_task(slots.run())

@@ -21,7 +21,6 @@ KNOWN_ARGS = {
     "ignore-compatible",
     "ignore-version-limit",
     "transaction-id",
-    "require-manifest-hash",
     "tls-cert",
     "tls-key",
     "tls-ca",
@@ -41,7 +40,9 @@ class Installer(ServiceInterface):
         self.broken = ""
         self.last_error = ""
         self.progress = [0, "", 0]
-        self._install: tuple[str, str | None] | None = None
+        self._install: str | None = None
+        self.written: dict[str, str] = {}
+        self.swapped: dict[str, tuple[Image, str]] = {}
 
     def _not_busy(self) -> None:
         if self.machine.busy:
@@ -58,35 +59,43 @@ class Installer(ServiceInterface):
         self.Completed(1)
 
     @dbus_method()
+    def InspectBundle(self, source: "s", args: "a{sv}") -> "a{sv}":  # noqa: F722, F821, N802
+        self._not_busy()
+        if unknown := set(args) - KNOWN_ARGS:
+            raise DBusError(FAILED, f"Unsupported key: {unknown}")
+        if source not in self.bundles:
+            raise DBusError(FAILED, "Failed to open bundle: 404")
+        return {"manifest-hash": Variant("s", self.bundles[source][1])}
+
+    @dbus_method()
     def InstallBundle(self, source: "s", args: "a{sv}"):  # noqa: F722, F821, N802
         if self.machine.busy:
             raise DBusError(FAILED, "already processing a different method")
         if unknown := set(args) - KNOWN_ARGS:
             raise DBusError(FAILED, f"Unsupported key: {unknown}")
-        required = args["require-manifest-hash"].value if "require-manifest-hash" in args else None
         self.machine.busy = True
         self.asked.append(source)
         self.emit_properties_changed({"Operation": "installing"})
-        asyncio.get_running_loop().call_soon(self._open, source, required)
+        asyncio.get_running_loop().call_soon(self._open, source)
 
-    def _open(self, source: str, required: str | None) -> None:
+    def _open(self, source: str) -> None:
         self._say(0, "Installing")
         if source not in self.bundles:
             self._fail("Failed to open bundle: 404")
-        elif required is not None and self.bundles[source][1] != required:
-            self._fail("Failed to check bundle: manifest hash differs from the required one")
         else:
             self._say(20, "Determining target install group done.")
             self.machine.begin_install()
-            self._install = (source, required)
+            self._install = source
 
     def go_on(self, *, fail: str = "") -> None:
         assert self._install is not None
-        source, self._install = self._install[0], None
+        source, self._install = self._install, None
         if fail:
             self._fail(fail)
             return
-        self.machine.end_install(self.bundles[source][0])
+        image, manifest = self.swapped.get(source, self.bundles[source])
+        self.machine.end_install(image)
+        self.written[self.machine.other] = manifest
         self._say(100, "Installing done.")
         self.emit_properties_changed({"Operation": "idle"})
         self.Completed(0)
@@ -119,6 +128,7 @@ class Installer(ServiceInterface):
                     "state": Variant("s", "booted" if slot == self.machine.booted else "inactive"),
                     "boot-status": Variant("s", "good" if self.machine.left[slot] else "bad"),
                     "installed.count": Variant("u", number),
+                    **({"bundle.hash": Variant("s", self.written[slot])} if slot in self.written else {}),
                 },
             ]
             for number, (slot, name) in enumerate(NAMES.items(), 2)

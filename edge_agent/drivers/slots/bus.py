@@ -1,10 +1,10 @@
 """RAUC over D-Bus, as far as an update needs it: calls with deadlines, and its errors as ours."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final
 
-from dbus_fast import BusType, Message, MessageType, Variant
+from dbus_fast import BusType, Message, MessageType
 from dbus_fast.aio import MessageBus
 from dbus_fast.errors import DBusError
 from msgspec import Struct
@@ -94,9 +94,21 @@ class Bus:
         return str(value.value)
 
     async def install(self, source: str, manifest: str) -> None:
-        """Begin an installation; the signal Completed tells its end."""
-        wanted: Mapping[str, Variant] = {"require-manifest-hash": Variant("s", manifest)}
-        await self.rauc("InstallBundle", "sa{sv}", source, dict(wanted))
+        """Begin to install the bundle that has this manifest; the signal Completed tells its end. Raises SlotsUnavailable.
+
+        RAUC 1.13 cannot be told which manifest to ask for, so it is asked what it finds, and `installed_manifest` at the end.
+        """
+        (found,) = await self.rauc("InspectBundle", "sa{sv}", source, {})
+        told = found["manifest-hash"].value if "manifest-hash" in found else "none"
+        if told != manifest:
+            raise SlotsUnavailable(f"manifest hash differs: the release names {manifest[:12]}, the bundle has {str(told)[:12]}")
+        await self.rauc("InstallBundle", "sa{sv}", source, {})
+
+    async def installed_manifest(self) -> str:
+        """The hash of the manifest that the slot was written by which does not run; or empty. Raises SlotsUnavailable."""
+        (slots,) = await self.rauc("GetSlotStatus")
+        others = [about for _name, about in slots if "bootname" in about and about["state"].value != "booted"]
+        return next((str(about["bundle.hash"].value) for about in others if "bundle.hash" in about), "")
 
     async def copies(self) -> Copies:
         """What RAUC says of the slots; it answers only while it installs nothing. Raises SlotsUnavailable."""

@@ -150,14 +150,23 @@ class RaucSlots:
         if member == "NameOwnerChanged" and body[0] == RAUC and not body[2]:
             self._end("RAUC ended in the middle of it", keep=True)
         elif member == "Completed" and self._busy:
-            if body[0] == 0:
-                self._end("")
-            else:  # the reason stands in a property
-                self._asking = asyncio.ensure_future(self._say_why(bus))
+            ask = self._hold_against_release(bus) if body[0] == 0 else self._say_why(bus)
+            self._asking = asyncio.ensure_future(ask)
         elif member == "PropertiesChanged" and self._installing is not None and "Progress" in body[1]:
             percent = int(body[1]["Progress"].value[0])
             if percent > 0:
                 self._emit(InstallProgressed(self._installing.bytes * percent // 100))
+
+    async def _hold_against_release(self, bus: Bus) -> None:
+        """What was written is what two persons released: the bundle may have been another one after it was looked at."""
+        wanted = self._installing.manifest if self._installing is not None else None
+        try:
+            written = await bus.installed_manifest()
+        except SlotsUnavailable as error:
+            self._end(str(error), keep=True)
+            return
+        # an installation that went on while we were started anew was asked for by nobody we know: it is held against nothing yet
+        self._end("" if wanted in (None, written) else "manifest hash of what was written is not the one that was released")
 
     async def _say_why(self, bus: Bus) -> None:
         why = "RAUC gave no reason"
