@@ -17,7 +17,7 @@ from tests import chronyd
 SETTLEMENT: Final = "52.24076.001"
 UP_S: Final = 120
 LOOK_S: Final = 0.5
-WHOLE_DAY: Final = 'fetch_from = "00:00"\nfetch_to = "24:00"\nmonth_mb = 4000\n'
+HOUR_S: Final = 3_600
 
 
 class Office(Stage):
@@ -79,8 +79,10 @@ class Office(Stage):
         where = ("--name", "Loa thử", "--settlement", SETTLEMENT, "--digits", digits)
         self.loa("node", "approve", node, *where, *signer)
 
-    def publish_network(self, node: str, table: str = WHOLE_DAY) -> None:
-        """A node's window and budgets, by two persons; the whole day is its night."""
+    def publish_network(self, node: str) -> None:
+        """A node's window and budgets, by two persons: open for ten hours: a node enters somewhere in its first third."""
+        opens, ends = (time.strftime("%H:00", time.gmtime(time.time() + (7 + hours) * HOUR_S)) for hours in (-10, 9))
+        table = f'fetch_from = "{opens}"\nfetch_to = "{ends}"\nmonth_mb = 4000\n'
         source = self.folder / "network.toml"
         source.write_text(table)
         signers = [word for person in (words.OFFICER[0], words.ROOT_PERSONS[0][0]) for word in ("--key", self.key(person))]
