@@ -96,49 +96,44 @@ def recording(words: str, card: Path, log: Path) -> str:
     return words.replace(plain, kept)
 
 
-class _Listener:
+@attr.s(eq=False)
+class Listener(Driver):  # type: ignore[misc]
     """Samples that go on being written to a file: 48 kHz, 16 bit, one channel."""
 
-    def _file(self) -> Path:
-        raise NotImplementedError
+    path: str = attr.ib(validator=attr.validators.instance_of(str))
+
+    @property
+    def file(self) -> Path:
+        """Where they lie."""
+        return Path(self.target.env.config.resolve_path(self.path))
 
     def mark(self) -> int:
         """Here the listening begins."""
-        path = self._file()
-        return path.stat().st_size if path.exists() else 0
+        return self.file.stat().st_size if self.file.exists() else 0
 
     def since(self, mark: int) -> np.ndarray[Any, np.dtype[np.float64]]:
         """All samples (-1 to 1) after a mark; after a power cut QEMU begins the file anew, and so do we."""
-        content = self._file().read_bytes()
+        content = self.file.read_bytes()
         content = content[max(mark if mark <= len(content) else 0, HEADER_BYTES) :]
         return np.frombuffer(content[: len(content) // 2 * 2], dtype="<i2").astype(np.float64) / 32768
 
 
 @target_factory.reg_driver
 @attr.s(eq=False)
-class QemuSound(Driver, _Listener):  # type: ignore[misc]
+class QemuSound(Listener):
     """What QEMU's sound card plays. The file grows only while something plays: it has no silence and no time in it."""
-
-    path: str = attr.ib(validator=attr.validators.instance_of(str))
-
-    def _file(self) -> Path:
-        return Path(self.target.env.config.resolve_path(self.path))
 
 
 @target_factory.reg_driver
 @attr.s(eq=False)
-class CapturedSound(Driver, _Listener):  # type: ignore[misc]
+class CapturedSound(Listener):
     """What a USB sound card hears at the node's loudspeaker terminals, by arecord."""
 
-    device: str = attr.ib(validator=attr.validators.instance_of(str))
-    path: str = attr.ib(validator=attr.validators.instance_of(str))
-
-    def _file(self) -> Path:
-        return Path(self.target.env.config.resolve_path(self.path))
+    device: str = attr.ib(default="default", validator=attr.validators.instance_of(str))
 
     def on_activate(self) -> None:
         """Listen from now on."""
-        words = ["arecord", "-q", "-D", self.device, "-f", "S16_LE", "-r", str(RATE), "-c", "1", "-t", "wav", str(self._file())]
+        words = ["arecord", "-q", "-D", self.device, "-f", "S16_LE", "-r", str(RATE), "-c", "1", "-t", "wav", str(self.file)]
         self._child = subprocess.Popen(words)
 
     def on_deactivate(self) -> None:

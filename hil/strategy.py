@@ -94,6 +94,7 @@ class NodeStrategy(Strategy):  # type: ignore[misc]  # labgrid has no types
     def turn_on(self) -> None:
         """Power, and wait until ssh answers."""
         self.target.activate(self.power)
+        self.target.activate(self.sound)
         self.power.on()
         self.reconnect()
         self.status = Status.booted
