@@ -47,6 +47,7 @@ from edge_agent.material import (
     open_slots,
 )
 from protocol import topics
+from protocol.checks import CONFIG_WRONG
 from protocol.envelope import payload_of, peek, seal
 from protocol.errors import ProtocolError
 from protocol.reports import FetchStatement
@@ -56,7 +57,6 @@ from protocol.trust import Trust
 from protocol.units import Document
 
 log = logging.getLogger("loa-agent")
-CONFIG_EXIT: Final = 78
 RESTART_WAIT_S: Final = 2.0
 WATCHDOG_EVERY_S: Final = 5.0
 LOOK_EVERY_S: Final = 1.0
@@ -307,7 +307,7 @@ def main() -> None:
         asyncio.run(serve(config, args.store_delay_ms / 1000))
     except (ConfigWrong, StoreFailed) as error:
         print(f"loa-agent: {error}", file=sys.stderr)  # noqa: T201  one sentence for whoever starts it by hand
-        sys.exit(CONFIG_EXIT if isinstance(error, ConfigWrong) else 1)
+        sys.exit(CONFIG_WRONG if isinstance(error, ConfigWrong) else 1)
 
 
 if __name__ == "__main__":

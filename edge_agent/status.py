@@ -11,8 +11,8 @@ from msgspec import Struct
 from edge_agent.config import Config, ConfigWrong, load
 from edge_agent.drivers.enrol import IdentityBroken, digits, read_dates
 from edge_agent.material import names_of
+from protocol.checks import CONFIG_WRONG
 
-CONFIG_EXIT: Final = 78
 PLACED: Final = "placed"
 """An empty file in the memory's folder: the agent, which alone may open its database, says by it that a placement is held."""
 STEPS: Final = {
@@ -45,7 +45,7 @@ def main(words: list[str]) -> int:
         lines = _lines(load(args.config))
     except (ConfigWrong, IdentityBroken) as error:
         print(f"loa-agent: {error}", file=sys.stderr)  # noqa: T201  one sentence for whoever asks by hand
-        return CONFIG_EXIT
+        return CONFIG_WRONG
     for name, value in lines:
         print(f"{name:<28}{value}")  # noqa: T201  this is what was asked for
     return 0

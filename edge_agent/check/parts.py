@@ -54,6 +54,7 @@ def look_at_power() -> Check:
 def storage(folder: Path) -> Check:
     """Whether the node's folder takes what is written, how much room there is, and what ext4 has counted."""
     change = "thay thẻ nhớ (mục 1, --node) / change the card"
+    restart = "khởi động lại; còn vậy thì thay thẻ nhớ / start it again; if it stays so, change the card"
     try:
         free_mib = shutil.disk_usage(folder).free / MIB
         is_read_only = bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
@@ -61,10 +62,12 @@ def storage(folder: Path) -> Check:
         wrote_ms = None if is_read_only else _write_probe(folder)
     except OSError as error:
         seen = f"{folder}: {error.strerror or error}"
-        return Check(name="storage", verdict="bad", seen=seen, todo=f"xem `df -h`; {change}, or who owns the folder")
+        return Check(
+            name="storage", verdict="bad", seen=seen, todo="xem `df -h`, chủ thư mục / look at `df -h` and at the folder's owner"
+        )
     if wrote_ms is None:
         seen = f"{folder}: chỉ đọc được / is read-only"
-        return Check(name="storage", verdict="bad", seen=seen, todo=f"khởi động lại, còn vậy thì {change}")
+        return Check(name="storage", verdict="bad", seen=seen, todo=restart)
     counted = "" if errors is None else f", {errors} lỗi ext4 / ext4 errors"
     seen = f"còn / free {free_mib:.0f} MiB, ghi / write {wrote_ms:.0f} ms{counted}"
     if errors:

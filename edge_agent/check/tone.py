@@ -19,7 +19,7 @@ from msgspec import Struct
 from edge_agent.check.parts import look_at_clock, trust_of
 from edge_agent.config import Config, ConfigWrong, load
 from edge_agent.drivers.player import PlayerDriver, PlayerKeepsDying
-from edge_agent.drivers.store.database import Damaged, Database, code_of
+from edge_agent.drivers.store.database import DATABASE, Damaged, Database, code_of
 from edge_agent.errors import AmplifierFailed, SpeechUnavailable
 from edge_agent.events import Instant, Memory, PlayEnded, PlayerLost, Sounding
 from edge_agent.material import check_sink, open_amplifier
@@ -59,7 +59,7 @@ class _Mute:
 
 async def sound(config: Config) -> Heard:
     """Sound it unless the node's memory says that nothing may. Raises ConfigWrong."""
-    path = config.path(config.identity.state) / "node.db"
+    path = config.path(config.identity.state) / DATABASE
     with contextlib.ExitStack() as stack:
         if path.exists():
             try:

@@ -15,11 +15,12 @@ import pytest
 from controller import ca
 from edge_agent import config as config_module
 from edge_agent import material
-from edge_agent.__main__ import CONFIG_EXIT, Agent
+from edge_agent.__main__ import Agent
 from edge_agent.config import ConfigWrong, load
 from edge_agent.drivers.slots import NoSlots
 from edge_agent.drivers.slots.proxied import ProxiedSlots
 from protocol import keys
+from protocol.checks import CONFIG_WRONG
 from tests.commune import Commune
 from tests.waiting import until
 
@@ -136,7 +137,7 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
 def test_the_program_ends_with_78_and_no_traceback(toml, name):
     MISTAKES[name][0](toml)
     done = run("--config", str(toml))
-    assert done.returncode == CONFIG_EXIT
+    assert done.returncode == CONFIG_WRONG
     assert done.stderr.startswith("loa-agent: ")
     assert len(done.stderr.strip().splitlines()) == 1
 

@@ -25,11 +25,15 @@ WATCHED: Final = (
 
 
 class Copies(Struct, frozen=True):
-    """The two copies by their boot names: which runs, which the boot loader takes next, which are good."""
+    """The two copies by their boot names: which runs, which the boot loader takes next, which are good.
+
+    `written`: the hash of the manifest by which the copy was written that does not run; empty when RAUC does not say.
+    """
 
     booted: str
     next: str
     good: dict[str, bool]
+    written: str
 
 
 class Bus:
@@ -96,19 +100,13 @@ class Bus:
     async def install(self, source: str, manifest: str) -> None:
         """Begin to install the bundle that has this manifest; the signal Completed tells its end. Raises SlotsUnavailable.
 
-        RAUC 1.13 cannot be told which manifest to ask for, so it is asked what it finds, and `installed_manifest` at the end.
+        RAUC 1.13 cannot be told which manifest to ask for, so it is asked what it finds; what was written, `copies` tells.
         """
         (found,) = await self.rauc("InspectBundle", "sa{sv}", source, {})
         told = found["manifest-hash"].value if "manifest-hash" in found else "none"
         if told != manifest:
             raise SlotsUnavailable(f"manifest hash differs: the release names {manifest[:12]}, the bundle has {str(told)[:12]}")
         await self.rauc("InstallBundle", "sa{sv}", source, {})
-
-    async def installed_manifest(self) -> str:
-        """The hash of the manifest that the slot was written by which does not run; or empty. Raises SlotsUnavailable."""
-        (slots,) = await self.rauc("GetSlotStatus")
-        others = [about for _name, about in slots if "bootname" in about and about["state"].value != "booted"]
-        return next((str(about["bundle.hash"].value) for about in others if "bundle.hash" in about), "")
 
     async def copies(self) -> Copies:
         """What RAUC says of the slots; it answers only while it installs nothing. Raises SlotsUnavailable."""
@@ -120,4 +118,5 @@ class Bus:
         if not booted or not after:
             raise SlotsUnavailable(f"RAUC names no booted slot, or none to boot next ({primary!r}): look at `rauc status`")
         good = {str(about["bootname"]): about.get("boot-status") == "good" for about in told.values() if about.get("bootname")}
-        return Copies(str(booted), str(after), good)
+        others = (about for about in told.values() if about.get("bootname") and about.get("state") != "booted")
+        return Copies(str(booted), str(after), good, next((str(about.get("bundle.hash", "")) for about in others), ""))

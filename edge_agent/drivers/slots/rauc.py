@@ -159,14 +159,16 @@ class RaucSlots:
 
     async def _hold_against_release(self, bus: Bus) -> None:
         """What was written is what two persons released: the bundle may have been another one after it was looked at."""
-        wanted = self._installing.manifest if self._installing is not None else None
+        if self._installing is None:  # begun by an earlier start of this program: nobody knows any more what for
+            self._end("it ended, and is done again by whoever knows what was released", keep=True)
+            return
+        wanted = self._installing.manifest
         try:
-            written = await bus.installed_manifest()
+            written = (await bus.copies()).written
         except SlotsUnavailable as error:
             self._end(str(error), keep=True)
-            return
-        # an installation that went on while we were started anew was asked for by nobody we know: it is held against nothing yet
-        self._end("" if wanted in (None, written) else "manifest hash of what was written is not the one that was released")
+        else:
+            self._end("" if written == wanted else "manifest hash of what was written is not the one that was released")
 
     async def _say_why(self, bus: Bus) -> None:
         why = "RAUC gave no reason"

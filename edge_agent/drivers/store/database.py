@@ -12,6 +12,7 @@ from edge_agent.events import KeptDocument, KeptOrder, KeptReach, KeptUpdate, Me
 from protocol.reports import PlayRecord
 from protocol.seen import OrderMark
 
+DATABASE: Final = "node.db"
 KEPT_MARKS: Final = 2_000
 PRUNED_TO_MARKS: Final = 1_200
 RECORDS_KEPT_MS: Final = 30 * 86_400_000

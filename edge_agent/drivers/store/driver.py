@@ -14,7 +14,7 @@ from typing import Final
 
 from edge_agent.commands import PutDocument, PutMark, PutOrder, PutRecord, Save
 from edge_agent.drivers.store.ballast import Ballast
-from edge_agent.drivers.store.database import Damaged, Database, code_of
+from edge_agent.drivers.store.database import DATABASE, Damaged, Database, code_of
 from edge_agent.errors import StoreFailed
 from edge_agent.events import Event, Memory, RecordsRecalled, Saved, SaveFailed
 
@@ -45,7 +45,7 @@ class Store:
         A card that is full is still read: the node says so, and keeps nothing new until there is room.
         Raises StoreFailed when the folder cannot be used, or another agent uses it.
         """
-        path = self._folder / "node.db"
+        path = self._folder / DATABASE
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             try:
@@ -117,9 +117,9 @@ class Store:
             log.warning("the count of starts is kept in the database alone: %s", error)
 
     def _put_aside(self, path: Path, damage: Damaged) -> None:
-        aside = path.with_name(f"node.db.unreadable-{time.time_ns()}")
+        aside = path.with_name(f"{DATABASE}.unreadable-{time.time_ns()}")
         log.error("the store %s cannot be read (%s): put aside as %s, starting without memory", path, damage, aside.name)
-        for old in sorted(self._folder.glob("node.db.unreadable-*"))[:-2]:
+        for old in sorted(self._folder.glob(f"{DATABASE}.unreadable-*"))[:-2]:
             old.unlink()
         for ending in ENDINGS:
             with contextlib.suppress(FileNotFoundError):
