@@ -63,7 +63,7 @@ def storage(folder: Path) -> Check:
     except OSError as error:
         seen = f"{folder}: {error.strerror or error}"
         return Check(
-            name="storage", verdict="bad", seen=seen, todo="xem `df -h`, chủ thư mục / look at `df -h` and at the folder's owner"
+            name="storage", verdict="bad", seen=seen, todo="xem `df -h` và chủ thư mục / look at `df -h`, and who owns it"
         )
     if wrote_ms is None:
         seen = f"{folder}: chỉ đọc được / is read-only"

@@ -235,10 +235,8 @@ class Builder:
 
     def _root(self, path: Path, tree: Path) -> None:
         with self._step("root"):
-            self._ext4(path, tree, SLOT_MIB, ROOT_UUID, "-O", "^has_journal", "-m", "0")
-
-    def _ext4(self, path: Path, folder: Path, mib: int, uuid: str, *more: str) -> None:
-        make_ext4(path, folder, mib=mib, uuid=uuid, epoch_s=self._recipe.epoch_s, fixed=self._fixed, more=more)
+            words = ("-O", "^has_journal", "-m", "0")
+            make_ext4(path, tree, *words, mib=SLOT_MIB, uuid=ROOT_UUID, epoch_s=self._recipe.epoch_s)
 
     def _data(self, path: Path, tree: Path, folder: Path) -> None:
         """What outlives every firmware: empty folders, each its user's, as the image's tmpfiles.d names them."""
@@ -253,7 +251,8 @@ class Builder:
                 os.chown(made, int(people[user]), int(groups[group]))
         self._date(folder)
         # no blocks for root alone: what the agent gives back on a full card (its ballast) would go there
-        self._ext4(path, folder, DATA_MIB, DATA_UUID, "-L", "data", "-m", "0")
+        words = ("-L", "data", "-m", "0")
+        make_ext4(path, folder, *words, mib=DATA_MIB, uuid=DATA_UUID, epoch_s=self._recipe.epoch_s)
 
     def _finish(self, work: Path, out: Path, sheet: bytes, used: int) -> Built:
         """The whole card, its map and its sums."""

@@ -20,7 +20,7 @@ PROGRAMS: Final = {
     "arch-test": "arch-test",
 }
 """What an image needs: program to Debian package."""
-PACKAGES: Final = {**PROGRAMS, "debugfs": "e2fsprogs", "rauc": "rauc squashfs-tools"}
+PACKAGES: Final = {**PROGRAMS, "debugfs": "e2fsprogs", "dumpe2fs": "e2fsprogs", "rauc": "rauc squashfs-tools"}
 SBIN: Final = "/usr/sbin:/sbin"
 SHOWN: Final = 40
 

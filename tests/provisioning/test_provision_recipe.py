@@ -168,13 +168,27 @@ def test_a_folder_becomes_the_same_file_system_whenever_it_was_written_and_read(
         for path in (folder, *folder.rglob("*")):
             os.utime(path, (GOOD["epoch_s"] + (name == "second"), GOOD["epoch_s"]))
         image = tmp_path / f"{name}.ext4"
-        fixed = {"E2FSPROGS_FAKE_TIME": str(GOOD["epoch_s"])}
-        make_ext4(image, folder, mib=8, uuid=made.DATA_UUID, epoch_s=GOOD["epoch_s"], fixed=fixed, more=("-L", "data"))
+        make_ext4(image, folder, "-L", "data", mib=8, uuid=made.DATA_UUID, epoch_s=GOOD["epoch_s"])
         made_of.append(image.read_bytes())
         time.sleep(1.1)  # what is changed later has another ctime
     assert made_of[0] == made_of[1]
     done = subprocess.run(["e2fsck", "-fn", image], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="the folders of the data partition belong to the image's users")
+def test_the_data_partition_keeps_no_room_for_root_in_which_the_ballast_would_go(tmp_path):
+    etc = tmp_path / "tree/etc"
+    etc.mkdir(parents=True)
+    for name in ("passwd", "group"):
+        (etc / name).write_text("root:x:0:\nloa-agent:x:990:\n_chrony:x:991:\n")
+    data = tmp_path / "data.ext4"
+    Builder(Recipe(**GOOD), cache=tmp_path, told=print)._data(data, tmp_path / "tree", tmp_path / "folder")
+    sheet = subprocess.run(["dumpe2fs", "-h", data], capture_output=True, text=True, check=True).stdout
+    assert re.search(r"^Reserved block count:\s+0$", sheet, re.MULTILINE)
+    listed = subprocess.run(["debugfs", "-R", "ls -l /", data], capture_output=True, text=True, check=True).stdout
+    assert re.search(r"40700 \(2\)\s+990\s+990 .* loa-agent", listed)
 
 
 def test_the_archive_is_the_machines_own_in_either_form(tmp_path):

@@ -21,7 +21,7 @@ from edge_agent.events import KeptDocument, KeptOrder
 from protocol.envelope import claimed, payload_of
 from protocol.seen import Slot
 from provisioning.errors import InputRefused
-from provisioning.memory import find_folder, read_kept
+from provisioning.memory import copy_span, find_folder, read_kept
 from tests.core import people
 from tests.drivers.memory_of import KEY, T0_MS, document, mark, opened, order, record
 from tests.provisioning.cards import MIB, loop_device, loops_work, make_image
@@ -258,3 +258,16 @@ def test_a_folder_that_is_no_nodes_is_a_sentence(tmp_path: Path, made, words):
         find_folder(tmp_path)
     with pytest.raises(InputRefused, match="there is no folder"):
         find_folder(tmp_path / "none")
+
+
+@pytest.mark.parametrize("offset_bytes", [0, 4_096, 1_000_000])
+def test_a_copy_with_holes_is_the_same_bytes_and_no_larger(tmp_path, offset_bytes):
+    source, target, mib = tmp_path / "source", tmp_path / "target", MIB
+    with source.open("wb") as file:
+        for at, content in ((0, b"a" * 70_000), (3 * mib + 5, b"b" * 9), (8 * mib, b"c" * 200_000)):
+            file.seek(at)
+            file.write(content)
+        file.truncate(20 * mib)
+    assert copy_span(source, target, offset_bytes, 15 * mib) == []
+    assert target.read_bytes() == source.read_bytes()[offset_bytes : offset_bytes + 15 * mib]
+    assert target.stat().st_blocks * 512 < mib
