@@ -55,4 +55,5 @@ lock:
 	@tools/setup run
 	$(PY) -m pip install --quiet uv
 	$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra dev pyproject.toml -o requirements.lock
-	$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra dev --extra hil -c requirements.lock pyproject.toml -o hil/requirements.lock
+	$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra dev --extra hil -c requirements.lock $$(sed -n "s/^\\([A-Za-z0-9._-]*\\)==.*/--no-emit-package \\1/p" requirements.lock) pyproject.toml -o hil/requirements.lock
+	sed -i "/^# The following packages were excluded/,$$ d" hil/requirements.lock

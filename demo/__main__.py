@@ -8,19 +8,15 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import httpx
 from rich.console import Console
 from rich.table import Table
 
 from demo import judge, words
-from demo.processes import Processes
-from demo.stage import BIN, Stage, StageFailed
+from demo.processes import StageFailed
+from demo.stage import BIN, Stage
 
 FOLDER = Path("build/demo")
-BIRTH_DEADLINE_S = 120
-"""A slow machine that does something else besides; on an idle one every part is there within three seconds."""
 BULLETIN_AFTER_S = 15.0
 """Preview, question and signature come before it; a busy machine needs ten seconds for them."""
 EMERGENCY_AFTER_S = 5.0
@@ -54,7 +50,6 @@ class Demo:
 
     def __init__(self) -> None:
         self.stage = Stage(FOLDER.resolve())
-        self.processes = Processes(self.stage.folder)
         self.page = ("", "", "")
 
     def prepare(self) -> str:
@@ -67,11 +62,7 @@ class Demo:
         with step("Root and grants of Phú Túc and Ia Dreh, signed by two persons (loa-provision root, grant)"):
             stage.make_trust()
         with step("Broker and controller (mosquitto, loa serve)"):
-            self.processes.start("broker", "mosquitto", "-c", stage.state / "broker" / "mosquitto.conf")
-            self.processes.start("serve", BIN / "loa", "serve", "--state", stage.state)
-            self._until(
-                lambda: bool(self.stage.api("GET", "/v1/status")["broker_connected"]), "the controller to reach its broker"
-            )
+            stage.serve()
         with step("Trust, three nodes, a bulletin and operating rules (loa trust, node, media, station)"):
             stage.import_trust()
             stage.add_nodes()
@@ -87,19 +78,9 @@ class Demo:
         with step("Three nodes (loa-agent)"):
             for number in range(len(words.NODES)):
                 toml = stage.folder / f"node-{number + 1}" / "node.toml"
-                self.processes.start(f"node-{number + 1}-agent", BIN / "loa-agent", "--config", toml)
-            self._until(self._all_alive, "the birth of the third node")
+                stage.processes.start(f"node-{number + 1}-agent", BIN / "loa-agent", "--config", toml)
+            stage.until(self._all_alive, "the birth of the third node")
         return sha256
-
-    def _until(self, happened: Any, what: str) -> None:
-        deadline = time.monotonic() + BIRTH_DEADLINE_S
-        while time.monotonic() < deadline:
-            self.processes.check()
-            with contextlib.suppress(httpx.HTTPError, OSError, StageFailed):
-                if happened():
-                    return
-            time.sleep(0.1)
-        raise StageFailed(f"waited {BIRTH_DEADLINE_S} s for {what}")
 
     def _all_alive(self) -> bool:
         return sum(
@@ -125,31 +106,24 @@ class Demo:
                 f"  Left out of today's version, for they would sound in the middle of it: {', '.join(sorted(left_out))}"
             )
         with step("Emergency for one settlement, signed by the officer's own key (loa emergency start)"):
-            officer = ("--key", stage.key(words.OFFICER[0]), "--passphrase-file", stage.passphrase)
+            officer = stage.officer
             # six times: a STOP from a busy machine still finds it sounding
             said = ("--text-vi", words.EMERGENCY, "--risk", "3", "--body", words.ISSUING_BODY, "--repeats", "6")
             incident = stage.loa_json("emergency", "start", "--area", words.NODES[0][1], *said, *officer, "--yes")
-            confirmed_ms = self._given_ms("order.start", incident["incident"])
+            confirmed_ms = stage.given_ms("order.start", incident["incident"])
             self._sleep_until(confirmed_ms + STOP_AFTER_S * 1000)
         with step("STOP, signed by the officer's own key (loa emergency stop)"):
             stage.loa("emergency", "stop", "--incident", incident["incident"], *officer, "--yes")
-        stopped_ms = self._given_ms("order.stop", incident["incident"])
+        stopped_ms = stage.given_ms("order.stop", incident["incident"])
         bulletin = next((stage.state / "media").glob(f"*/{sha256}.mka"))
         with step("Waiting for the bulletin to end in the other settlement"):
             length_ms = len(judge.decode(bulletin)) / judge.RATE * 1000
             self._sleep_until(max(planned_ms + length_ms, stopped_ms) + (SETTLE_S + 1.5) * 1000)
         return judge.Day(bulletin, planned_ms, confirmed_ms, stopped_ms)
 
-    def _given_ms(self, act: str, incident: str) -> float:
-        """When an order was given: the instant at which it reached the controller."""
-        found = [entry for entry in self.stage.api("GET", "/v1/audit") if entry["act"] == act and entry["object"] == incident]
-        if not found:
-            raise StageFailed(f"the controller's log knows no {act} of incident {incident}")
-        return float(found[0]["at_ms"])
-
     def _sleep_until(self, at_ms: float) -> None:
         while now_ms() < at_ms:
-            self.processes.check()
+            self.stage.processes.check()
             time.sleep(0.05)
 
     def table(self, day: judge.Day) -> bool:
@@ -184,7 +158,7 @@ class Demo:
         console.print("Everything goes on; Ctrl-C ends it.")
         with contextlib.suppress(KeyboardInterrupt):
             while True:
-                self.processes.check()
+                self.stage.processes.check()
                 time.sleep(1)
 
 
@@ -203,7 +177,7 @@ def main() -> int:
         console.print(f"[red]The demo stopped:[/] {error}")
         return 1
     finally:
-        demo.processes.end()
+        demo.stage.processes.end()
     return 0 if right else 1
 
 

@@ -4,9 +4,11 @@ import signal
 import subprocess
 from pathlib import Path
 
-from demo.stage import StageFailed
-
 ENDS_WITHIN_S = 5
+
+
+class StageFailed(Exception):
+    """A step of the stage failed; the text is the command's own last words."""
 
 
 class Processes:

@@ -1,26 +1,28 @@
 """Sets the demo's stage with the same commands that people use: keys, root, grants, controller, nodes."""
 
+import contextlib
 import json
 import secrets
 import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
 from demo import timetable, words
+from demo.processes import Processes, StageFailed
 
+Found = TypeVar("Found")
 BIN = Path(sys.executable).parent
 STEP_DEADLINE_S = 60
 MEDIA_DEADLINE_S = 300
-
-
-class StageFailed(Exception):
-    """A step of the demo failed; the text is the command's own last words."""
+UP_DEADLINE_S = 120
+"""A slow machine that does something else besides; on an idle one every part is there within three seconds."""
 
 
 def has_sound_card() -> bool:
@@ -32,6 +34,9 @@ def has_sound_card() -> bool:
 class Stage:
     """One folder with everything of the demo in it, made anew each time."""
 
+    look_every_s = 0.1
+    """So often what is waited for is asked again."""
+
     def __init__(self, folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True, mode=0o700)
@@ -40,6 +45,7 @@ class Stage:
         self.passphrase = folder / "passphrase"
         self.passphrase.write_text(secrets.token_urlsafe(18))
         self.passphrase.chmod(0o600)
+        self.processes = Processes(folder)
         self.nodes: list[str] = []
         self.recordings: dict[str, str] = {}
 
@@ -78,6 +84,29 @@ class Stage:
     def key(self, person: str) -> Path:
         """A person's key file."""
         return self.folder / f"{person}.key"
+
+    def until(self, happened: Callable[[], Found], what: str, deadline_s: float = UP_DEADLINE_S) -> Found:
+        """Wait until the answer is something; returns it. Raises StageFailed, also when a part ends meanwhile."""
+        deadline = time.monotonic() + deadline_s
+        while time.monotonic() < deadline:
+            self.processes.check()
+            with contextlib.suppress(httpx.HTTPError, OSError, StageFailed, LookupError):
+                if answer := happened():
+                    return answer
+            time.sleep(self.look_every_s)
+        raise StageFailed(f"waited {deadline_s:.0f} s for {what}")
+
+    @property
+    def officer(self) -> tuple[str | Path, ...]:
+        """Words for the officer's own key."""
+        return ("--key", self.key(words.OFFICER[0]), "--passphrase-file", self.passphrase)
+
+    def given_ms(self, act: str, incident: str) -> float:
+        """When an order was given: the instant at which it reached the controller."""
+        found = [entry for entry in self.api("GET", "/v1/audit") if entry["act"] == act and entry["object"] == incident]
+        if not found:
+            raise StageFailed(f"the controller's log knows no {act} of incident {incident}")
+        return float(found[0]["at_ms"])
 
     # --- steps ---
 
@@ -165,6 +194,12 @@ power = "stop"
 """
         self._paper(f"grant-{commune}", table, "--root", root)
 
+    def serve(self) -> None:
+        """Mosquitto and `loa serve`, until they found each other."""
+        self.processes.start("broker", "mosquitto", "-c", self.state / "broker" / "mosquitto.conf")
+        self.processes.start("serve", BIN / "loa", "serve", "--state", self.state)
+        self.until(lambda: self.api("GET", "/v1/status")["broker_connected"], "the controller to reach its broker")
+
     def import_trust(self) -> None:
         """Root and grants into the controller, which verifies each."""
         papers = [self.folder / "root.json", *sorted(self.folder.glob("grant-*.json"))]
@@ -243,9 +278,7 @@ on_interrupt = "drop"
     def _publish(self, kind: str, table: str, *more: str) -> None:
         source = self.folder / f"{kind}.toml"
         source.write_text(table)
-        self.loa(
-            kind, "publish", source, "--key", self.key(words.OFFICER[0]), "--passphrase-file", self.passphrase, "--yes", *more
-        )
+        self.loa(kind, "publish", source, *self.officer, "--yes", *more)
 
     def add_officer(self) -> tuple[str, str]:
         """Somebody who may sign in to the page: name and first password."""

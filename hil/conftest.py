@@ -11,7 +11,6 @@ import pytest
 
 from hil.made import Made
 from hil.office import Office
-from hil.places import RATE
 from hil.strategy import NodeStrategy
 
 FOLDER = Path(os.environ.get("LG_HIL_FOLDER", "build/hil")).resolve()
@@ -53,6 +52,3 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
             if path.exists():
                 shutil.copyfile(path, kept / path.name)
     return report
-
-
-__all__ = ["RATE"]

@@ -1,21 +1,18 @@
 """What the tests are made of: the keys of a release desk, images of several builds, their bundles. Each is made once."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from provisioning.bundle import read_bundle
+from provisioning.bundling import make_bundle
 from provisioning.image.archive import mirrors
-from provisioning.image.build import PROJECT, Builder, Built
+from provisioning.image.build import PROJECT, Builder, Built, cache_folder
 from provisioning.image.recipe import CODE, Recipe, digest_of
+from provisioning.image.tools import call
 
 EPOCH_S: Final = 1_790_000_000
 """What the image's files are dated: its clock can't be earlier."""
-BIN: Final = Path(sys.executable).parent
 
 
 class _Note(msgspec.Struct):
@@ -27,7 +24,7 @@ class Made:
     """Lies in a folder; a second run finds what the first made, unless what it was made from has changed."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._desk = folder / "desk"
         self._desk.mkdir(parents=True, exist_ok=True)
         self._images: dict[int, Built] = {}
@@ -39,7 +36,7 @@ class Made:
         if not path.exists():
             key = ("-newkey", "rsa:2048", "-nodes", "-keyout", str(self.key))
             use = ("-addext", "keyUsage=critical,digitalSignature", "-addext", "extendedKeyUsage=codeSigning")
-            _run("openssl", "req", "-x509", *key, "-out", str(path), "-days", "7300", "-subj", "/CN=Loa bench", *use)
+            call(["openssl", "req", "-x509", *key, "-out", path, "-days", "7300", "-subj", "/CN=Loa bench", *use])
         return path
 
     @property
@@ -50,10 +47,10 @@ class Made:
     @property
     def ssh_key(self) -> Path:
         """The technician's key to the node."""
-        path = self._folder / "ssh" / "key"
+        path = self.folder / "ssh" / "key"
         if not path.exists():
             path.parent.mkdir(exist_ok=True)
-            _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path))
+            call(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path])
         return path
 
     @property
@@ -68,9 +65,8 @@ class Made:
             keyring = self.certificate.read_bytes()
             version = f"2026.11.{build}"
             recipe = Recipe(version=version, build=build, epoch_s=EPOCH_S, mirror=main, security=security, keyring=keyring)
-            kept = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "loa-image"
-            builder = Builder(recipe, cache=kept, told=lambda step: print(f"image {version}: {step}", flush=True))
-            self._images[build] = self._kept(recipe, self._folder / f"image-{build}", builder)
+            builder = Builder(recipe, cache=cache_folder(), told=lambda step: print(f"image {version}: {step}", flush=True))
+            self._images[build] = self._kept(recipe, self.folder / f"image-{build}", builder)
         return self._images[build]
 
     def _kept(self, recipe: Recipe, out: Path, builder: Builder) -> Built:
@@ -93,17 +89,9 @@ class Made:
     def bundle(self, build: int) -> Path:
         """A signed bundle of it."""
         rootfs = self.built(build).rootfs
-        path = self._folder / f"{rootfs.stem}.raucb"
+        path = self.folder / f"{rootfs.stem}.raucb"
         if path.exists() and path.stat().st_mtime < rootfs.stat().st_mtime:
             path.unlink()
         if not path.exists():
-            signer = ("--cert", str(self.certificate), "--key", str(self.key))
-            _run(str(BIN / "loa-provision"), "release", "build", str(rootfs), *signer, "--out", str(path), deadline_s=900)
-        read_bundle(path)
+            make_bundle(rootfs, path, certificate=self.certificate, key=str(self.key))
         return path
-
-
-def _run(*words: str, deadline_s: float = 60) -> None:
-    done = subprocess.run(words, capture_output=True, text=True, timeout=deadline_s, check=False)
-    if done.returncode != 0:
-        raise RuntimeError(f"{' '.join(words)}: {done.stdout[-800:]}{done.stderr[-800:]}")

@@ -3,30 +3,25 @@
 import json
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-import httpx
-
 from demo import words
-from demo.processes import Processes
-from demo.stage import BIN, Stage, StageFailed
+from demo.stage import Stage
 from tests import chronyd
 
 SETTLEMENT: Final = "52.24076.001"
-UP_S: Final = 120
-LOOK_S: Final = 0.5
 HOUR_S: Final = 3_600
 
 
 class Office(Stage):
     """`host` is how the node reaches this machine. Everything lives in `folder`, made anew."""
 
+    look_every_s = 1.0
+
     def __init__(self, folder: Path, host: str) -> None:
         super().__init__(folder)
         self.host = host
-        self.parts = Processes(folder)
         self.ntp_port = chronyd.free_udp_port()
         self.releases: list[Path] = []
         self._clock: chronyd.Chronyd | None = None
@@ -38,9 +33,7 @@ class Office(Stage):
         self.make_controller(self.host)
         self.make_keys()
         self.make_trust()
-        self.parts.start("broker", "mosquitto", "-c", self.state / "broker" / "mosquitto.conf")
-        self.serve = self.parts.start("serve", BIN / "loa", "serve", "--state", self.state)
-        self.until(lambda: bool(self.api("GET", "/v1/status")["broker_connected"]), "the controller to reach its broker", UP_S)
+        self.serve()
         self.import_trust()
         self.publish_station()
         self.start_clock()
@@ -52,7 +45,7 @@ class Office(Stage):
 
     def close(self) -> None:
         """End everything that was started."""
-        self.parts.end()
+        self.processes.end()
         if self._clock is not None:
             self._clock.close()
 
@@ -105,17 +98,13 @@ class Office(Stage):
         """The settlement's emergency under the officer's key; its incident, and when it was given (Unix seconds)."""
         said = ("--clip", clip) if clip else ("--text-vi", words.EMERGENCY)
         more = ("--risk", "3", "--body", words.ISSUING_BODY, "--repeats", str(repeats), "--yes")
-        begun = self.loa_json("emergency", "start", "--area", SETTLEMENT, *said, *more, *self._officer())
+        begun = self.loa_json("emergency", "start", "--area", SETTLEMENT, *said, *more, *self.officer)
         incident = str(begun["incident"])
-        given = [each for each in self.api("GET", "/v1/audit") if each["act"] == "order.start" and each["object"] == incident]
-        return incident, given[0]["at_ms"] / 1000
+        return incident, self.given_ms("order.start", incident) / 1000
 
     def stop_emergency(self, incident: str) -> None:
         """The STOP of it."""
-        self.loa("emergency", "stop", "--incident", incident, *self._officer(), "--yes")
-
-    def _officer(self) -> tuple[str | Path, ...]:
-        return ("--key", self.key(words.OFFICER[0]), "--passphrase-file", self.passphrase)
+        self.loa("emergency", "stop", "--incident", incident, *self.officer, "--yes")
 
     def add_tone(self, hertz: int, seconds: int, title: str) -> str:
         """A tone into the library; its digest."""
@@ -149,18 +138,3 @@ class Office(Stage):
         """Begin; its number."""
         begun = self.loa_json("rollout", "start", version, "--node", node, "--canary", node, "--yes")
         return int(begun["id"])
-
-    # --- waiting ---
-
-    def until(self, happened: Callable[[], bool], what: str, deadline_s: float) -> float:
-        """Wait for it; how long that took (s). Raises StageFailed."""
-        began = time.monotonic()
-        while time.monotonic() - began < deadline_s:
-            self.parts.check()
-            try:
-                if happened():
-                    return time.monotonic() - began
-            except (httpx.HTTPError, OSError, StageFailed, LookupError):
-                pass
-            time.sleep(LOOK_S)
-        raise StageFailed(f"waited {deadline_s:.0f} s for {what}")

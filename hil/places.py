@@ -10,6 +10,7 @@ import attr
 import numpy as np
 from labgrid import target_factory
 from labgrid.driver import Driver
+from msgspec import structs
 
 from provisioning.device import BlockDevice
 from provisioning.flash import Flashed, flash, read_card
@@ -25,7 +26,7 @@ QUIET: Final = 10 ** (-60 / 20)
 def _written(path: Path, image: Path, card: Path, more: Mapping[str, bytes]) -> Flashed:
     """As `loa-provision flash` does, read back; `more` lies beside node.toml."""
     node = read_card(card)
-    node = type(node)(node=node.node, files={**node.files, **more})
+    node = structs.replace(node, files={**node.files, **more})
     with BlockDevice(path) as device:
         return flash(device, check_image(image), node=node)
 

@@ -1,10 +1,8 @@
-"""One strategy for both places: off, flashed, booted, online, updated. Each state is reached from the one before."""
+"""One strategy for both places: off, flashed, booted, online. Each state is reached from the one before."""
 
 import enum
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import attr
 from labgrid import target_factory
@@ -17,7 +15,6 @@ from hil.places import recording
 BOOT_S: Final = 420
 ONLINE_S: Final = 240
 COMMAND_S: Final = 60
-LOOK_S: Final = 1.0
 
 
 class Status(enum.Enum):
@@ -82,7 +79,7 @@ class NodeStrategy(Strategy):  # type: ignore[misc]  # labgrid has no types
     def _online(self) -> None:
         if self.status is not Status.booted:
             self.transition(Status.booted)
-        told = self.until(self._digits, "six digits", ONLINE_S)
+        told = self.office.until(self._digits, "six digits", ONLINE_S)
         self.office.until(self._pending, f"{self.node} to ask for its certificate", ONLINE_S)
         self.office.approve(self.node, told)
         self.office.until(lambda: self.office.is_online(self.node), f"{self.node} online", ONLINE_S)
@@ -141,15 +138,6 @@ class NodeStrategy(Strategy):  # type: ignore[misc]  # labgrid has no types
         """Which copy of the firmware runs: A or B."""
         (line,) = self.run("sed -n 's/.*rauc.slot=\\([AB]\\).*/\\1/p' /proc/cmdline")
         return line
-
-    def until(self, asked: Callable[[], Any], what: str, deadline_s: float) -> Any:
-        """Ask until the answer is something; returns it."""
-        end = time.monotonic() + deadline_s
-        while time.monotonic() < end:
-            if answer := asked():
-                return answer
-            time.sleep(LOOK_S)
-        raise StrategyError(f"waited {deadline_s:.0f} s for {what}")
 
     def _digits(self) -> str:
         out, _, code = self.ssh.run("/opt/loa/bin/loa-agent status --config /etc/loa/node.toml", timeout=COMMAND_S)

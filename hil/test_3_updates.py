@@ -86,5 +86,5 @@ def test_the_agent_is_ready_soon_after_a_bare_start(node: NodeStrategy, made: Ma
 
 
 def _reached_s(node: NodeStrategy, unit: str) -> float:
-    us = node.until(lambda: int(node.run(f"systemctl show -P ActiveEnterTimestampMonotonic {unit}")[0]), unit, BACK_S)
+    us = node.office.until(lambda: int(node.run(f"systemctl show -P ActiveEnterTimestampMonotonic {unit}")[0]), unit, BACK_S)
     return float(us) / 1e6

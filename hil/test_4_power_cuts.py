@@ -9,7 +9,6 @@ import msgspec
 import pytest
 
 from hil.card import Card, copy_sparse
-from hil.conftest import FOLDER
 from hil.made import Made
 from hil.office import Office
 from hil.strategy import NodeStrategy, Status
@@ -43,7 +42,7 @@ def recorded(node: NodeStrategy, office: Office, made: Made) -> Recorded:
     if node.copy() == "B":
         update(node, office, made.bundle(1), "2026.11.1")
     node.turn_off()
-    before, log = FOLDER / "before.img", FOLDER / "writes.log"
+    before, log = made.folder / "before.img", made.folder / "writes.log"
     with node.card.opened() as path:
         copy_sparse(path, before)
     node.record(log)
@@ -62,7 +61,7 @@ def recorded(node: NodeStrategy, office: Office, made: Made) -> Recorded:
 def test_no_cut_of_an_update_leaves_a_half(recorded: Recorded) -> None:
     """At a thousand instants: a boot sector that holds, no choice of a copy that is not whole, no counter that went back."""
     dice = random.Random(SEED)  # noqa: S311  a draw that repeats
-    replayed = FOLDER / "replayed.img"
+    replayed = recorded.before.with_name("replayed.img")
     copy_sparse(recorded.before, replayed)
     disk = Disk(replayed, recorded.log, recorded.writes)
     judge = _Judge(recorded, replayed)
@@ -106,7 +105,7 @@ class _Judge:
             self._boots(cut)
 
     def _kept(self, where: str) -> Kept:
-        copy = FOLDER / "data.img"
+        copy = self._card.path.with_name("data.img")
         self._card.take_partition(4, copy)
         with taken_out(copy) as (folder, troubles):
             kept = read_kept(folder)
@@ -158,6 +157,6 @@ def test_a_card_cut_anywhere_boots_and_comes_online(node: NodeStrategy, office: 
     began_ms = time.time() * 1000
     node.turn_on()
     node.status = Status.online
-    office.until(lambda: office.node(node.node)["heard_at_ms"] > began_ms, "a hello of this start", BACK_S)
+    office.until(lambda: (office.node(node.node)["heard_at_ms"] or 0) > began_ms, "a hello of this start", BACK_S)
     office.until(lambda: office.is_online(node.node), "the node online", BACK_S)
     print(f"cut at {instant} of {len(recorded.writes)}: copy {node.copy()}, {office.node(node.node)['version']}")

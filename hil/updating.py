@@ -27,17 +27,19 @@ def update(node: NodeStrategy, office: Office, bundle: Path, version: str) -> No
         assert own["state"] not in ("refused", "rolled-back"), said
         return str(own["state"])
 
-    took_s = office.until(lambda: standing() in ("installed", "trial", "good"), "the other copy written", UPDATE_S)
+    began = time.monotonic()
+    office.until(lambda: standing() in ("installed", "trial", "good"), "the other copy written", UPDATE_S)
+    took_s = time.monotonic() - began
     carried = int(node.run(RECEIVED)[0]) - before
     size = bundle.stat().st_size
     print(
         f"update to {version}: written in {took_s:.0f} s, {carried} bytes on the wire, {carried / size:.1%} of {size}", flush=True
     )
     node.reconnect()
-    node.until(lambda: any(version in line for line in node.run("cat /etc/os-release")), "the new build", BACK_S)
+    office.until(lambda: any(version in line for line in node.run("cat /etc/os-release")), "the new build", BACK_S)
     node.point_to_clock()
-    took_s = office.until(lambda: standing() == "good", "a copy marked good", BACK_S)
-    print(f"update to {version}: good {took_s:.0f} s after it ran", flush=True)
+    office.until(lambda: standing() == "good", "a copy marked good", BACK_S)
+    print(f"update to {version}: good {time.monotonic() - began:.0f} s after it was offered", flush=True)
 
 
 def _status(office: Office, number: int) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from provisioning import fat
 from provisioning.errors import CardFailed, InputRefused
 from provisioning.files import read_bytes
 from provisioning.image.archive import mirrors
-from provisioning.image.build import Builder, Built
+from provisioning.image.build import Builder, Built, cache_folder
 from provisioning.image.recipe import PACKAGES, WHEELS, Recipe
 from provisioning.images import check_image
 from provisioning.terminal import print_json, print_lines, say, warn
@@ -49,8 +49,7 @@ def build(
     if dry_run:
         say(f"{len(PACKAGES)} packages of Debian and what they need, {len(WHEELS)} of Python; nothing was built.")
         return
-    kept = cache or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "loa-image"
-    built = Builder(recipe, cache=kept, told=lambda step: warn(f"… {STEPS[step]}", style="cyan")).build(out)
+    built = Builder(recipe, cache=cache or cache_folder(), told=lambda step: warn(f"… {STEPS[step]}", style="cyan")).build(out)
     if as_json:
         print_json(built)
         return

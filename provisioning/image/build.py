@@ -82,6 +82,11 @@ mkdir -p /data /boot/firmware /etc/loa /var/lib/loa-agent
 Told = Callable[[str], None]
 
 
+def cache_folder() -> Path:
+    """Where finished steps are kept unless somebody names another place."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "loa-image"
+
+
 class Built(Struct, frozen=True, kw_only=True):
     """What a build left in its folder, and how long each step took (ms; a step that was kept is not there)."""
 
