@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from protocol.checks import PARTS, CheckSheet
 from tests.enrol.conftest import agents, field
 from tests.enrol.field import Field, wait
+from tests.terminal import said_on_terminal
 
 __all__ = ["agents", "field"]
 
@@ -76,19 +76,10 @@ def test_each_part_is_one_line_with_its_verdict_and_no_colours_in_a_pipe(field: 
 
 def test_on_a_terminal_bad_is_red(field: Field):
     toml = field.card().folder / "node.toml"
-    leader, follower = os.openpty()
     words = [sys.executable, "-m", "edge_agent", "check", "--silent", "--config", str(toml)]
-    child = subprocess.Popen(words, stdout=follower, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    os.close(follower)
-    said = b""
-    try:
-        while chunk := os.read(leader, 4096):
-            said += chunk
-    except OSError:  # a terminal whose other end is closed
-        pass
-    os.close(leader)
-    assert child.wait(60) == 1
-    assert "\x1b[1;31mHỎNG / BAD" in said.decode()
+    status, said = said_on_terminal(words)
+    assert status == 1
+    assert "\x1b[1;31mHỎNG / BAD" in said
 
 
 @pytest.mark.parametrize(

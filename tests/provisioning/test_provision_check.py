@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pty
 import shutil
 import socket
 import subprocess
@@ -18,6 +17,7 @@ import pytest
 from protocol.checks import PARTS, CheckSheet
 from tests.audio import read_wav, sounding_runs
 from tests.commune import Commune, free_port
+from tests.terminal import said_on_terminal
 
 BIN = Path(sys.executable).parent
 SSHD = shutil.which("sshd") or shutil.which("sshd", path="/usr/sbin")
@@ -122,18 +122,8 @@ def test_the_tone_sounds_through_ssh_after_its_warning(pole):
 
 
 def test_on_a_terminal_the_table_has_colours(pole):
-    leader, follower = pty.openpty()
-    child = subprocess.Popen(pole.words("--silent"), stdout=follower, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    os.close(follower)
-    said = b""
-    try:
-        while chunk := os.read(leader, 4096):
-            said += chunk
-    except OSError:  # a terminal whose other end is closed
-        pass
-    os.close(leader)
-    child.wait(60)
-    assert "\x1b[1;31mHỎNG" in said.decode(errors="replace")
+    _, said = said_on_terminal(pole.words("--silent"))
+    assert "\x1b[1;31mHỎNG" in said
 
 
 @pytest.mark.parametrize(
