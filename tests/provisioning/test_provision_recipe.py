@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from provisioning.bundling import manifest_of, named_in
 from provisioning.errors import InputRefused
 from provisioning.image import build as building
 from provisioning.image import recipe as made
@@ -236,9 +237,20 @@ def bench(tmp_path_factory):
     for name in ("good", "blank"):
         subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", "-d", tree, folder / f"{name}.ext4", "16M"], check=True)
         (tree / "usr/lib/os-release").write_text("NAME=Debian\n")
-    subject = ["-subj", "/CN=loa bundles", "-days", "30", "-keyout", folder / "key.pem", "-out", folder / "cert.pem"]
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *subject], check=True, capture_output=True)
+    for name, purpose in (("", "codeSigning"), ("mail-", "emailProtection")):
+        files = ["-keyout", folder / f"{name}key.pem", "-out", folder / f"{name}cert.pem"]
+        subject = ["-subj", "/CN=loa bundles", "-days", "30", "-addext", f"extendedKeyUsage={purpose}"]
+        words = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *subject, *files]
+        subprocess.run(words, check=True, capture_output=True)
     return folder
+
+
+def shown_by_rauc(bundle: Path, keyring: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    """What RAUC says of a bundle under the node's own configuration, with this keyring."""
+    config = folder / "system.conf"
+    config.write_text(text("etc/rauc/system.conf").replace("/etc/rauc/keyring.pem", str(keyring)))
+    words = ["rauc", "--conf", config, "info", "--output-format=json", bundle]
+    return subprocess.run(words, capture_output=True, text=True, check=False)
 
 
 def build(provision, bench: Path, rootfs: str, *more: str):
@@ -251,13 +263,27 @@ def test_a_root_file_system_becomes_a_bundle_that_rauc_believes(provision, bench
     assert done.code == 0, done.err
     said = json.loads(done.out)
     assert (said["compatible"], said["version"], said["build"]) == ("loa-node", "2026.11.1", 7)
-    words = ["rauc", "info", "--keyring", bench / "cert.pem", "--output-format=json", tmp_path / "loa.raucb"]
-    shown = json.loads(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
-    assert (shown["compatible"], shown["version"]) == ("loa-node", "2026.11.1")
     assert [path.name for path in tmp_path.iterdir()] == ["loa.raucb"]
+    rauc = shown_by_rauc(tmp_path / "loa.raucb", bench / "cert.pem", bench)
+    assert rauc.returncode == 0, rauc.stderr
+    shown = json.loads(rauc.stdout)
+    assert (shown["compatible"], shown["version"]) == ("loa-node", "2026.11.1")
     again = build(provision, bench, "good.ext4")
     assert again.code == 1
     assert "already exists" in again.err
+
+
+def test_a_certificate_that_is_not_for_code_signs_nothing_that_a_node_takes(bench, tmp_path):
+    content = tmp_path / "content"
+    content.mkdir()
+    (content / "rootfs.img").write_bytes((bench / "good.ext4").read_bytes())
+    (content / "manifest.raucm").write_text(manifest_of(named_in(bench / "good.ext4"), "rootfs.img"))
+    bundle = tmp_path / "mail.raucb"
+    signer = ("--cert", bench / "mail-cert.pem", "--key", bench / "mail-key.pem")
+    subprocess.run(["rauc", "bundle", *signer, content, bundle], check=True, capture_output=True)
+    refused = shown_by_rauc(bundle, bench / "mail-cert.pem", tmp_path)
+    assert refused.returncode != 0
+    assert "purpose" in refused.stderr
 
 
 @pytest.mark.parametrize(
