@@ -17,7 +17,7 @@ from edge_agent.player import tones, wire
 from edge_agent.player.limiter import CEILING
 from edge_agent.player.pcm import RATE
 from edge_agent.player.score import Align, Clip, Pause, Play, Tone
-from tests.audio import best_shift, first_sound, last_sound, peak_dbfs, read_wav, rms_dbfs
+from tests.audio import best_shift, first_sound, last_sound, peak_dbfs, read_wav, rms_dbfs, without_holes
 from tests.player.live_player import LivePlayer
 
 MS = 1_000_000
@@ -85,7 +85,7 @@ def test_every_tone_is_audible_within_5_ms_and_as_long_as_asked(player):
     assert 1.5 < len(tone_samples("chime_open")) / RATE < 2.1
     assert len(tone_samples("siren")) / RATE >= 3
     ended, heard = player.play(Tone("test", 1700))
-    assert len(heard) == ended.played_samples == 1700 * RATE // 1000
+    assert len(without_holes(heard)) == ended.played_samples == 1700 * RATE // 1000
     assert abs(rms_dbfs(heard) + 23.0) < 0.3
     assert abs(ended.rms_cdb + 2300) < 40
     assert abs(ended.peak_cdb + 2000) < 10

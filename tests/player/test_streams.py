@@ -14,7 +14,7 @@ import pytest
 from edge_agent.player import wire
 from edge_agent.player.pcm import RATE
 from edge_agent.player.score import Clip, Pause, Play, Stream, Tone, stream_fault
-from tests.audio import last_sound, rms_dbfs
+from tests.audio import last_sound, rms_dbfs, without_holes
 from tests.player.live_player import LivePlayer
 from tests.player.test_player_child import write_wav
 from tests.radio import Manner, Radio, encode, radio_sounds, runs, spelled
@@ -60,7 +60,7 @@ def closed_port() -> int:
 def test_a_stream_is_heard_for_its_time_and_ends_without_a_click(player, radio):
     ended, heard = player.play(Stream(radio.url, max_ms=1500, silence_ms=1000))
     assert (ended.how, ended.reason) == ("ended", "")
-    assert len(heard) == ended.played_samples == 1500 * 48
+    assert len(without_holes(heard)) == ended.played_samples == 1500 * 48
     assert spelled(heard[2400:]).count("R") >= 56
     assert np.abs(heard[-24:]).max() < np.abs(heard[-2400:-480]).max() / 8
     assert len(radio.asked) == 1
@@ -81,7 +81,7 @@ def test_streams_of_every_kind_are_heard(player, radio, tmp_path, kind):
     radio.usual = Manner(body=body, pace=len(body) // 5, head=f"{first}\r\nContent-Type: {content_type}\r\n\r\n", burst_s=3)
     ended, heard = player.play(Stream(radio.url, max_ms=500, silence_ms=3000))
     assert (ended.how, ended.reason) == ("ended", "")
-    assert len(heard) == 500 * 48
+    assert len(without_holes(heard)) == 500 * 48
     assert spelled(heard).count("R") >= 18
 
 
@@ -213,7 +213,7 @@ def test_a_resumed_stream_goes_on_live_for_the_rest_of_its_time(player, radio):
     part = Stream(radio.url, max_ms=2000, silence_ms=1000)
     ended, heard = player.play(Pause(5000), part, from_part=1, skip_samples=1200 * 48)
     assert (ended.how, ended.reason) == ("ended", "")
-    assert len(heard) == 800 * 48
+    assert len(without_holes(heard)) == 800 * 48
     ended, heard = player.play(part, skip_samples=2000 * 48)
     assert (ended.how, len(heard)) == ("ended", 0)
 
