@@ -75,7 +75,12 @@ class Card:
 
 
 def remove(rootfs: Path, name: str) -> None:
-    """Take a file out of an ext4 image, without mounting it. Raises InputRefused when it is not there."""
+    """Take a file out of an ext4 image, without mounting it; `*` is the only name in its folder."""
+    before, star, after = name.partition("*")
+    if star:
+        listed = [line.split("/")[5] for line in call(["debugfs", "-R", f"ls -p {before}", rootfs]).splitlines() if line]
+        (only,) = [each for each in listed if each not in (".", "..")]
+        name = before + only + after
     call(["debugfs", "-w", "-R", f"rm {name}", rootfs])
     assert not call(["debugfs", "-R", f"stat {name}", rootfs]).strip(), f"{name} is still in {rootfs}"
 

@@ -1,11 +1,15 @@
 """What the tests are made of: the keys of a release desk, images of several builds, their bundles. Each is made once."""
 
+import os
+import tempfile
 from pathlib import Path
 from typing import Final
 
 import msgspec
+from msgspec import structs
 
-from provisioning.bundling import make_bundle
+from hil.card import copy_sparse, remove
+from provisioning.bundling import SLOT, make_bundle, manifest_of, named_in
 from provisioning.image.archive import mirrors
 from provisioning.image.build import PROJECT, Builder, Built, cache_folder
 from provisioning.image.recipe import CODE, Recipe, digest_of
@@ -90,8 +94,39 @@ class Made:
         """A signed bundle of it."""
         rootfs = self.built(build).rootfs
         path = self.folder / f"{rootfs.stem}.raucb"
-        if path.exists() and path.stat().st_mtime < rootfs.stat().st_mtime:
-            path.unlink()
-        if not path.exists():
+        if _is_due(path, rootfs):
             make_bundle(rootfs, path, certificate=self.certificate, key=str(self.key))
         return path
+
+    def twin(self, build: int, version: str) -> Path:
+        """The same content under a manifest that calls it by another version, rightly signed."""
+        rootfs = self.built(build).rootfs
+        path = self.folder / f"twin-{version}.raucb"
+        if _is_due(path, rootfs):
+            with tempfile.TemporaryDirectory(dir=self.folder) as name:
+                content = Path(name) / "content"
+                content.mkdir()
+                os.link(rootfs, content / f"{SLOT}.img")
+                named = structs.replace(named_in(rootfs), version=version)
+                (content / "manifest.raucm").write_text(manifest_of(named, f"{SLOT}.img"))
+                call(["rauc", "bundle", "--cert", self.certificate, "--key", self.key, content, path])
+        return path
+
+    def spoiled(self, build: int, gone: str) -> Path:
+        """A signed bundle of a build whose copy lacks a file; `*` is the only name in its folder."""
+        whole = self.built(build).rootfs
+        path = self.folder / f"spoiled-{build}.raucb"
+        if _is_due(path, whole):
+            with tempfile.TemporaryDirectory(dir=self.folder) as name:
+                rootfs = Path(name) / "rootfs.ext4"
+                copy_sparse(whole, rootfs)
+                remove(rootfs, gone)
+                make_bundle(rootfs, path, certificate=self.certificate, key=str(self.key))
+        return path
+
+
+def _is_due(made: Path, source: Path) -> bool:
+    """Whether it is still to be made; one that is older than what it is made from is taken away."""
+    if made.exists() and made.stat().st_mtime < source.stat().st_mtime:
+        made.unlink()
+    return not made.exists()

@@ -13,6 +13,7 @@ from hil.strategy import NodeStrategy, Status
 BACK_S = 240
 WATCHDOG_S = 15
 HEARD_S = 90
+TRIAL_S = 600
 
 
 def test_a_hung_agent_is_restarted_by_its_watchdog(node: NodeStrategy, office: Office) -> None:
@@ -90,6 +91,23 @@ def test_a_warning_given_while_the_link_is_cut_is_heard_when_it_is_back(node: No
         node.power.monitor_command("set_link", {"name": "n0", "up": True})
     office.until(lambda: tone_s(node.sound.since(mark), 622) >= 2, "the warning", HEARD_S)
     office.stop_emergency(incident)
+
+
+@pytest.mark.long
+def test_a_network_document_that_leads_nowhere_is_left_for_the_way_that_worked(node: NodeStrategy, office: Office) -> None:
+    """Nobody listens on the port that it names: after ten minutes the node is back where it was."""
+    node.transition("online")
+    office.publish_network(node.node, f"{office.host}:9")
+    office.until(lambda: not office.is_online(node.node), "a node that is gone", BACK_S)
+    office.until(lambda: office.is_online(node.node), "the node online again", TRIAL_S + BACK_S)
+    office.until(lambda: _network(office, node) == "returned", "the word that it came back", BACK_S)
+    office.publish_network(node.node)
+    office.until(lambda: _network(office, node) != "returned", "the word that all is well", BACK_S)
+
+
+def _network(office: Office, node: NodeStrategy) -> str:
+    said = office.node(node.node)["network"]
+    return str(said["state"]) if said else ""
 
 
 def test_a_full_card_takes_and_sounds_a_warning(node: NodeStrategy, office: Office) -> None:

@@ -9,12 +9,35 @@ from hil.card import Card, copy_sparse, remove
 from hil.made import Made
 from hil.office import Office
 from hil.strategy import NodeStrategy, Status
-from hil.updating import update
+from hil.updating import fallen_back, refusal, update
 
 BACK_S: Final = 600
+MIB: Final = 1 << 20
 BAD_LINK: Final = "delay 150ms 30ms loss 2% rate 8mbit"
 
 
+def test_bytes_that_are_not_the_released_ones_are_refused(node: NodeStrategy, office: Office, made: Made) -> None:
+    """The controller lies: first a bundle, rightly signed, of another version; then the released one with blocks of its own."""
+    node.transition("online")
+    office.publish_network(node.node)
+    true = made.bundle(2).read_bytes()
+    middle = len(true) // 2
+    lies = {
+        "another manifest": made.twin(2, "2026.11.9").read_bytes(),
+        "other blocks": true[:MIB] + bytes(middle - MIB) + true[middle:],
+    }
+    for lie, content in lies.items():
+        assert len(content) == len(true)
+        office.release(made.bundle(2))
+        with office.lying_about(made.bundle(2), content):
+            print(f"{lie}: {refusal(node, office, '2026.11.2')}")
+        assert node.copy() == "A"
+        assert "BOOT_ORDER=A B" in node.run("fw_printenv")
+    assert office.is_online(node.node)
+    node.run("systemctl restart loa-agent")  # it would try again in half an hour only
+
+
+@pytest.mark.timeout(5400)
 def test_an_update_streams_through_a_bad_link_into_b_and_another_back_into_a(
     node: NodeStrategy, office: Office, made: Made
 ) -> None:
@@ -54,6 +77,27 @@ def test_a_dead_copy_falls_back(node: NodeStrategy, office: Office, made: Made, 
     office.until(lambda: office.is_online(node.node), "the node online", BACK_S)
     state = dict(line.split("=", 1) for line in node.run("fw_printenv"))
     assert state[f"BOOT_{other}_LEFT"] == "0"
+
+
+@pytest.mark.long
+@pytest.mark.timeout(4 * 3600)
+@pytest.mark.parametrize(
+    ("build", "gone", "lacks"),
+    [(3, "/usr/lib/modules/*/kernel/sound/pci/hda/snd-hda-intel.ko.xz", "sound"), (4, "/usr/sbin/NetworkManager", "broker")],
+)
+def test_a_copy_that_is_not_healthy_falls_back_and_says_why(
+    node: NodeStrategy, office: Office, made: Made, build: int, gone: str, lacks: str
+) -> None:
+    """Three starts, ten minutes each to prove itself; then the old copy runs again, and the operator reads the reason."""
+    node.transition("online")
+    office.publish_network(node.node)
+    before, version = node.copy(), f"2026.11.{build}"
+    office.release(made.spoiled(build, gone))
+    reason = fallen_back(node, office, version)
+    print(f"{version} without {gone}: {reason}")
+    assert lacks in reason
+    assert node.copy() == before
+    node.point_to_clock()
 
 
 @pytest.mark.lg_feature("virtual")

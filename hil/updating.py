@@ -9,6 +9,8 @@ from hil.strategy import NodeStrategy
 
 UPDATE_S: Final = 2400
 BACK_S: Final = 600
+REFUSED_S: Final = 900
+FALLEN_S: Final = 2 * 3600
 RECEIVED: Final = "cat /sys/class/net/eth0/statistics/rx_bytes"
 
 
@@ -40,6 +42,32 @@ def update(node: NodeStrategy, office: Office, bundle: Path, version: str) -> No
     node.point_to_clock()
     office.until(lambda: standing() == "good", "a copy marked good", BACK_S)
     print(f"update to {version}: good {time.monotonic() - began:.0f} s after it was offered", flush=True)
+
+
+def refusal(node: NodeStrategy, office: Office, version: str) -> str:
+    """Roll out what the node must not take; why it did not. Raises AssertionError when it takes it."""
+    number = office.roll_out(version, node.node)
+
+    def said() -> str:
+        (own,) = _status(office, number)["nodes"]
+        assert own["state"] not in ("installed", "trial", "good"), own
+        return str(own["reason"]) if own["state"] in ("refused", "waiting") and own["reason"].startswith("install") else ""
+
+    return office.until(said, "a refusal", REFUSED_S)
+
+
+def fallen_back(node: NodeStrategy, office: Office, version: str) -> str:
+    """Roll out what will not prove itself; the reason it went back for. Raises AssertionError when it is called good."""
+    number = office.roll_out(version, node.node)
+
+    def said() -> str:
+        (own,) = _status(office, number)["nodes"]
+        assert own["state"] not in ("refused", "good"), own
+        return str(own["reason"]) if own["state"] == "rolled-back" else ""
+
+    reason = office.until(said, "the old copy, and why", FALLEN_S)
+    node.reconnect()
+    return reason
 
 
 def _status(office: Office, number: int) -> dict[str, Any]:
