@@ -1,6 +1,8 @@
 """What the tests are made of: the keys of a release desk, images of several builds, their bundles. Each is made once."""
 
+import functools
 import os
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Final
@@ -63,15 +65,33 @@ class Made:
         return self.ssh_key.with_suffix(".pub").read_bytes()
 
     def built(self, build: int) -> Built:
-        """The image of a build number, by the real builder; its slow steps are kept."""
+        """The image of a build number, by the real builder; its slow steps are kept. 0 is the last point release of Debian's."""
         if build not in self._images:
             main, security = mirrors()
-            keyring = self.certificate.read_bytes()
-            version = f"2026.11.{build}"
-            recipe = Recipe(version=version, build=build, epoch_s=EPOCH_S, mirror=main, security=security, keyring=keyring)
-            builder = Builder(recipe, cache=cache_folder(), told=lambda step: print(f"image {version}: {step}", flush=True))
+            version = f"2026.11.{build}" if build else "2026.10.1"
+            recipe = Recipe(
+                version=version,
+                build=max(build, 1),
+                epoch_s=EPOCH_S,
+                mirror=main,
+                security=security if build else None,
+                keyring=self.certificate.read_bytes(),
+            )
+            code = PROJECT if build <= 1 else self._changed_code(build)
+            told = functools.partial(print, f"image {version}:", flush=True)
+            builder = Builder(recipe, cache=cache_folder(), told=told, code=code)
             self._images[build] = self._kept(recipe, self.folder / f"image-{build}", builder)
         return self._images[build]
+
+    def _changed_code(self, build: int) -> Path:
+        """The agent, a line more in each of its modules: no release of the agent alone changes more files than that."""
+        folder = self.folder / f"code-{build}"
+        shutil.rmtree(folder, ignore_errors=True)
+        for name in CODE:
+            shutil.copytree(PROJECT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        for module in folder.rglob("*.py"):
+            module.write_text(f"{module.read_text()}# build {build}\n")
+        return folder
 
     def _kept(self, recipe: Recipe, out: Path, builder: Builder) -> Built:
         """The image of an earlier run, when nothing of what it was made from has changed since."""

@@ -9,7 +9,7 @@ from hil.card import Card, copy_sparse, remove
 from hil.made import Made
 from hil.office import Office
 from hil.strategy import NodeStrategy, Status
-from hil.updating import fallen_back, refusal, update
+from hil.updating import AGENT_ONLY, fallen_back, refusal, update
 
 BACK_S: Final = 600
 MIB: Final = 1 << 20
@@ -44,7 +44,8 @@ def test_an_update_streams_through_a_bad_link_into_b_and_another_back_into_a(
     node.transition("online")
     office.publish_network(node.node)
     node.run(f"tc qdisc add dev eth0 root netem {BAD_LINK}")
-    update(node, office, made.bundle(2), "2026.11.2")
+    part = update(node, office, made.bundle(2), "2026.11.2")
+    assert part <= AGENT_ONLY
     assert node.copy() == "B"
     update(node, office, made.bundle(1), "2026.11.1")
     assert node.copy() == "A"

@@ -11,11 +11,16 @@ UPDATE_S: Final = 2400
 BACK_S: Final = 600
 REFUSED_S: Final = 900
 FALLEN_S: Final = 2 * 3600
+AGENT_ONLY: Final = 0.035
+"""A release in which only the agent is new carries no more of its bundle, with all that TLS, MQTT and acknowledgements take."""
 RECEIVED: Final = "cat /sys/class/net/eth0/statistics/rx_bytes"
 
 
-def update(node: NodeStrategy, office: Office, bundle: Path, version: str) -> None:
-    """Release the bundle, roll it out to the node, wait until it is good there. Raises AssertionError when the node gives up."""
+def update(node: NodeStrategy, office: Office, bundle: Path, version: str) -> float:
+    """Release the bundle, roll it out to the node, wait until it is good there; what part of its bytes came over the network.
+
+    Raises AssertionError when the node gives up.
+    """
     office.release(bundle)
     before = int(node.run(RECEIVED)[0])
     number = office.roll_out(version, node.node)
@@ -42,6 +47,7 @@ def update(node: NodeStrategy, office: Office, bundle: Path, version: str) -> No
     node.point_to_clock()
     office.until(lambda: standing() == "good", "a copy marked good", BACK_S)
     print(f"update to {version}: good {time.monotonic() - began:.0f} s after it was offered", flush=True)
+    return carried / size
 
 
 def refusal(node: NodeStrategy, office: Office, version: str) -> str:

@@ -99,10 +99,11 @@ class Built(Struct, frozen=True, kw_only=True):
 
 
 class Builder:
-    """One build. `told` hears the name of each step as it begins."""
+    """One build. `told` hears the name of each step as it begins; `code` is the folder that holds the agent's packages."""
 
-    def __init__(self, recipe: Recipe, *, cache: Path, told: Told) -> None:
+    def __init__(self, recipe: Recipe, *, cache: Path, told: Told, code: Path = PROJECT) -> None:
         self._recipe = recipe
+        self._code = code
         self._cache = cache
         self._told = told
         self._step_ms: dict[str, int] = {}
@@ -194,7 +195,7 @@ class Builder:
         home = tree / "opt/loa"
         shutil.copytree(packages, home / "lib", ignore=shutil.ignore_patterns("bin", "__pycache__"))
         for name in CODE:
-            shutil.copytree(PROJECT / name, home / "code" / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(self._code / name, home / "code" / name, ignore=shutil.ignore_patterns("__pycache__"))
         (tree / "usr/lib/python3/dist-packages/loa.pth").write_text("/opt/loa/code\n/opt/loa/lib\n")
         (home / "bin").mkdir()
         (home / "bin/loa-agent").write_text(LAUNCHER)

@@ -51,14 +51,15 @@ class Recipe(Struct, frozen=True, kw_only=True):
     """The inputs of one image; two builds of the same recipe are the same bytes.
 
     `epoch_s` (Unix seconds) is what every file's time is and what a node without a clock begins with; `mirror` and `security` are
-    addresses of Debian's archive, `keyring` the PEM certificates that bundles must be signed under.
+    addresses of Debian's archive, `keyring` the PEM certificates that bundles must be signed under. Without `security` it has the
+    packages of the last point release.
     """
 
     version: str
     build: int
     epoch_s: int
     mirror: str
-    security: str
+    security: str | None
     keyring: bytes
 
     def __post_init__(self) -> None:
@@ -73,11 +74,11 @@ class Recipe(Struct, frozen=True, kw_only=True):
     @property
     def sources(self) -> tuple[str, ...]:
         """Lines of sources.list."""
-        return (
-            f"deb {self.mirror} {SUITE} {COMPONENTS}",
-            f"deb {self.mirror} {SUITE}-updates {COMPONENTS}",
-            f"deb {self.security} {SUITE}-security {COMPONENTS}",
-        )
+        point = f"deb {self.mirror} {SUITE} {COMPONENTS}"
+        if self.security is None:
+            return (point,)
+        later = (f"deb {self.mirror} {SUITE}-updates {COMPONENTS}", f"deb {self.security} {SUITE}-security {COMPONENTS}")
+        return (point, *later)
 
 
 def boot_env() -> bytes:
