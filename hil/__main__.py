@@ -4,7 +4,13 @@ import argparse
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import msgspec
+
+from hil.due import SEEN, Seen, inputs
 
 HERE = Path(__file__).parent
 FOLDER = Path("build/hil").resolve()
@@ -23,7 +29,18 @@ def main() -> int:
     place = HERE / ("bench.yaml" if args.bench else "qemu.yaml")
     words = [sys.executable, "-m", "pytest", "-c", str(HERE / "pytest.ini"), "--rootdir", ".", "-s", "-v", f"--lg-env={place}"]
     words += [] if args.long else ["-m", "not long"]
-    return subprocess.run([*words, *(args.words or [str(HERE)]), *more], env=env, check=False).returncode
+    result = FOLDER / "result.xml"
+    ended = subprocess.run([*words, f"--junitxml={result}", *(args.words or [str(HERE)]), *more], env=env, check=False).returncode
+    if ended == 0 and not (args.bench or args.words or more):
+        SEEN.write_bytes(msgspec.json.format(msgspec.json.encode(_seen(result))) + b"\n")
+        print(f"{SEEN.name}: this run is written down; commit it with what it was about")
+    return ended
+
+
+def _seen(result: Path) -> Seen:
+    (suite,) = ET.parse(result).getroot().iter("testsuite")  # noqa: S314  pytest wrote it a moment ago
+    passed = [f"{case.get('name')}" for case in suite.iter("testcase") if case.find("skipped") is None]
+    return Seen(inputs=inputs(), on=time.strftime("%d/%m/%Y"), minutes=round(float(suite.get("time", 0)) / 60), passed=passed)
 
 
 if __name__ == "__main__":

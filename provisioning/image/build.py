@@ -34,7 +34,7 @@ from provisioning.image.recipe import (
     boot_env,
     digest_of,
 )
-from provisioning.image.tools import call, need_programs, within
+from provisioning.image.tools import call, lay, need_programs, within
 
 HERE: Final = Path(__file__).parent
 FILES: Final = HERE / "files"
@@ -114,6 +114,7 @@ class Builder:
         if os.geteuid() != 0:
             raise InputRefused("cần quyền root / building needs root: use sudo")
         need_programs()
+        os.umask(0o022)  # what is written on the way carries no right of this computer's own
         self._cache.mkdir(parents=True, exist_ok=True)
         base, packages = self._base(), self._wheels()
         with tempfile.TemporaryDirectory(dir=self._cache, prefix="build-") as name:
@@ -161,10 +162,12 @@ class Builder:
         words += [f"--include={','.join(PACKAGES)}", '--aptopt=APT::Install-Recommends "false"', '--aptopt=Acquire::Retries "3"']
         words += [f"--dpkgopt=path-exclude=/usr/share/{each}" for each in UNWANTED]
         words += ["--dpkgopt=path-include=/usr/share/doc/*/copyright", "--dpkgopt=force-confold", "--format=tar"]
-        hook = f"--essential-hook=copy-in {early} /etc"  # where this tree lies is no input
 
         def make(half: Path) -> None:
-            call([*words, hook, SUITE, half, *self._recipe.sources], more=self._fixed)
+            with tempfile.TemporaryDirectory() as name:
+                lay(early, Path(name) / early.name)
+                hook = f"--essential-hook=copy-in {name}/{early.name} /etc"  # where it lies is no input
+                call([*words, hook, SUITE, half, *self._recipe.sources], more=self._fixed)
 
         return self._kept("base.tar", digest_of(list(map(str, words)), early, self._recipe.sources, self._recipe.epoch_s), make)
 
@@ -177,7 +180,7 @@ class Builder:
         with self._step("tree"):
             tree.mkdir()
             call(["tar", "--extract", "--numeric-owner", "--xattrs", "--xattrs-include=*", "-C", tree, "-f", base])
-            shutil.copytree(FILES, tree, dirs_exist_ok=True)
+            lay(FILES, tree)
             for name, place in INSTALLED:
                 (tree / place).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(UNITS / name, tree / place)
@@ -195,7 +198,7 @@ class Builder:
         home = tree / "opt/loa"
         shutil.copytree(packages, home / "lib", ignore=shutil.ignore_patterns("bin", "__pycache__"))
         for name in CODE:
-            shutil.copytree(self._code / name, home / "code" / name, ignore=shutil.ignore_patterns("__pycache__"))
+            lay(self._code / name, home / "code" / name)
         (tree / "usr/lib/python3/dist-packages/loa.pth").write_text("/opt/loa/code\n/opt/loa/lib\n")
         (home / "bin").mkdir()
         (home / "bin/loa-agent").write_text(LAUNCHER)

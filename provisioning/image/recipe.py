@@ -101,7 +101,7 @@ def _parts(each: object) -> list[tuple[str, bytes]]:
     match each:
         case Path() if each.is_dir():
             files = sorted(path for path in each.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
-            return [(f"{path.relative_to(each)} {path.stat().st_mode & 0o777:o}", path.read_bytes()) for path in files]
+            return [(f"{path.relative_to(each)} {path.stat().st_mode & 0o100:o}", path.read_bytes()) for path in files]
         case Path():
             return [("", each.read_bytes())]
         case bytes():

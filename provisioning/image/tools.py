@@ -60,3 +60,15 @@ def within(tree: Path, script: str, *, epoch_s: int) -> None:
     apart = ("unshare", "--mount", "--pid", "--fork", f"--mount-proc={tree}/proc")
     fixed = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "SOURCE_DATE_EPOCH": str(epoch_s), "PYTHONHASHSEED": "0"}
     call([*apart, "chroot", tree, "/bin/sh", "-euc", script], more=fixed)
+
+
+def lay(source: Path, target: Path) -> None:
+    """Copy a folder of ours: of a file's rights only whether it may be run is kept, for the rest is this computer's own."""
+    for path in sorted(source.rglob("*")):
+        place = target / path.relative_to(source)
+        if path.is_dir() or "__pycache__" in path.parts:
+            continue
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.unlink(missing_ok=True)  # a link there would lead out of the image
+        shutil.copyfile(path, place)
+        place.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)

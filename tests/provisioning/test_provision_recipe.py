@@ -22,6 +22,7 @@ from provisioning.image.build import INSTALLED, UNITS, Builder
 from provisioning.image.ext4 import make_ext4
 from provisioning.image.inventory import bill, debian_packages
 from provisioning.image.recipe import PACKAGES, WHEELS, Recipe, boot_env, digest_of
+from provisioning.image.tools import lay
 from provisioning.image.wheels import pinned
 
 HERE = Path(made.__file__).parent
@@ -153,10 +154,30 @@ def test_the_long_step_is_kept_wherever_the_source_tree_lies(tmp_path, monkeypat
         kept.append(Builder(Recipe(**GOOD), cache=tmp_path, told=print)._base())
     assert kept[0] == kept[1]
     assert kept[0].read_text() == "tar\n"
-    assert str(tmp_path / "here") in calls.read_text()
+    assert "copy-in" in calls.read_text()
     assert len(calls.read_text().splitlines()) == 1
     (tmp_path / "there/etc/initramfs-tools/modules").write_text("ext4\n")
     assert Builder(Recipe(**GOOD), cache=tmp_path, told=print)._base() != kept[0]
+
+
+def test_of_our_files_rights_only_whether_they_run_counts(tmp_path):
+    outside = tmp_path / "outside"
+    outside.write_text("as it was")
+    sums, rights = set(), []
+    for name, file, program in (("strict", 0o600, 0o700), ("open", 0o664, 0o775)):
+        source, target = tmp_path / name / "etc", tmp_path / f"{name}-laid"
+        source.mkdir(parents=True)
+        for path, mode in ((source / "words", file), (source / "run", program)):
+            path.write_text("x")
+            path.chmod(mode)
+        (target / "etc").mkdir(parents=True)
+        (target / "etc/words").symlink_to(outside)
+        lay(tmp_path / name, target)
+        sums.add(digest_of(tmp_path / name))
+        rights.append([oct(path.lstat().st_mode) for path in sorted((target / "etc").iterdir())])
+    assert rights == [["0o100755", "0o100644"]] * 2
+    assert len(sums) == 1
+    assert outside.read_text() == "as it was"
 
 
 def test_a_folder_becomes_the_same_file_system_whenever_it_was_written_and_read(tmp_path):
