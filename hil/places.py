@@ -23,7 +23,7 @@ HEADER_BYTES: Final = 44
 QUIET: Final = 10 ** (-60 / 20)
 
 
-def _written(path: Path, image: Path, card: Path, more: Mapping[str, bytes]) -> Flashed:
+def written(path: Path, image: Path, card: Path, more: Mapping[str, bytes]) -> Flashed:
     """As `loa-provision flash` does, read back; `more` lies beside node.toml."""
     node = read_card(card)
     node = structs.replace(node, files={**node.files, **more})
@@ -50,7 +50,7 @@ class QemuCard(Driver):  # type: ignore[misc]  # labgrid has no types
         self.file.unlink(missing_ok=True)
         with self.file.open("wb") as file:
             file.truncate(self.size_mib * MIB)
-        return _written(self.file, image, card, more)
+        return written(self.file, image, card, more)
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[Path]:
@@ -69,7 +69,7 @@ class MuxCard(Driver):  # type: ignore[misc]
     def write(self, image: Path, card: Path, more: Mapping[str, bytes]) -> Flashed:
         """The card that lies in the mux, flashed; the node has it afterwards."""
         with self.opened() as path:
-            return _written(path, image, card, more)
+            return written(path, image, card, more)
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[Path]:
