@@ -34,8 +34,10 @@ echo "loa: copy ${slot}, tries left A ${BOOT_A_LEFT}, B ${BOOT_B_LEFT}"
 setenv bootargs "root=PARTUUID=4c6f6131-0${part} rauc.slot=${slot} ro rootwait panic=5 console=tty1 console=ttyS1,115200 console=ttyAMA0,115200 net.ifnames=0 quiet"
 setenv tree ${fdtcontroladdr}
 test -n "${fdt_addr}" && setenv tree ${fdt_addr}
+# A Pi's ramdisk_addr_r lies 38.5 MiB above the kernel's place, where Debian's kernel reaches to once it is moved: 64 MiB are free.
+setexpr initrd ${kernel_addr_r} + 0x4000000
 load ${devtype} ${devnum}:${part} ${kernel_addr_r} /vmlinuz
-load ${devtype} ${devnum}:${part} ${ramdisk_addr_r} /initrd.img
-booti ${kernel_addr_r} ${ramdisk_addr_r}:${filesize} ${tree}
+load ${devtype} ${devnum}:${part} ${initrd} /initrd.img
+booti ${kernel_addr_r} ${initrd}:${filesize} ${tree}
 # What cannot even be loaded has used its try: the next one.
 reset
