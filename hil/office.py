@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from controller.media import path_of
 from demo import words
 from demo.stage import Stage
 from tests import chronyd
@@ -153,7 +154,7 @@ class Office(Stage):
     def lying_about(self, bundle: Path, other: bytes) -> Iterator[None]:
         """Meanwhile the controller gives these bytes under the bundle's name."""
         with bundle.open("rb") as file:
-            kept = self.state / "media" / hashlib.file_digest(file, "sha256").hexdigest()
+            kept = path_of(self.state / "media", hashlib.file_digest(file, "sha256").hexdigest())
         true = kept.with_name(f".true-{kept.name}")
         kept.rename(true)
         try:

@@ -1,8 +1,11 @@
 """One update of one node as an operator does it, watched; what it cost is printed."""
 
+import contextlib
 import time
 from pathlib import Path
 from typing import Any, Final
+
+from labgrid.driver import ExecutionError
 
 from hil.office import Office
 from hil.strategy import NodeStrategy
@@ -22,11 +25,14 @@ def update(node: NodeStrategy, office: Office, bundle: Path, version: str) -> fl
     Raises AssertionError when the node gives up.
     """
     office.release(bundle)
-    before = int(node.run(RECEIVED)[0])
+    before = received = int(node.run(RECEIVED)[0])
     number = office.roll_out(version, node.node)
     said: list[tuple[str, str]] = []
 
     def standing() -> str:
+        nonlocal received
+        with contextlib.suppress(ExecutionError):  # it restarts as soon as the other copy is written
+            received = max(received, int(node.run(RECEIVED)[0]))
         (own,) = _status(office, number)["nodes"]
         if (own["state"], own["reason"]) not in said[-1:]:
             said.append((own["state"], own["reason"]))
@@ -36,9 +42,7 @@ def update(node: NodeStrategy, office: Office, bundle: Path, version: str) -> fl
 
     began = time.monotonic()
     office.until(lambda: standing() in ("installed", "trial", "good"), "the other copy written", UPDATE_S)
-    took_s = time.monotonic() - began
-    carried = int(node.run(RECEIVED)[0]) - before
-    size = bundle.stat().st_size
+    took_s, carried, size = time.monotonic() - began, received - before, bundle.stat().st_size
     print(
         f"update to {version}: written in {took_s:.0f} s, {carried} bytes on the wire, {carried / size:.1%} of {size}", flush=True
     )

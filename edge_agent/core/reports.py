@@ -36,6 +36,8 @@ RECORDS_AGAIN_DOUBLED: Final = 5
 HELLO_LONGEST_NS: Final = 3_600_000 * MS_NS
 """After an outage ten thousand nodes say hello at once, and a broker whose queue is full drops what came last, acknowledged."""
 HEALTH_QUIET_NS: Final = 600_000 * MS_NS
+STEP_QUIET_NS: Final = 60_000 * MS_NS
+"""Somebody watches an upgrade, and it takes six steps: two kilobytes."""
 ERROR_NOTICE_MS: Final = 1_000
 """Below a good clock's bound it comes and goes with every measurement."""
 HEALTH_DELAY_NS: Final = 5_000 * MS_NS
@@ -244,10 +246,18 @@ def say(turn: Turn) -> None:
     if hello_ns and turn.now.mono_ns >= min(hello_ns):
         _said_hello(turn)
         turn.tell(Publish(_hello(turn)))
-    quiet = state.health_sent_ns is None or turn.now.mono_ns - state.health_sent_ns >= HEALTH_QUIET_NS
-    if state.health_due_ns is not None and turn.now.mono_ns >= state.health_due_ns and quiet:
+    if state.health_due_ns is not None and turn.now.mono_ns >= max(state.health_due_ns, _quiet_ends_ns(turn)):
         turn.set(health_due_ns=None, health_sent_ns=turn.now.mono_ns, health_error_ms=state.clock_error_ms)
+        turn.set(update_told=state.update_said)
         turn.tell(Publish(health(turn)))
+
+
+def _quiet_ends_ns(turn: Turn) -> int:
+    """Until when the next health waits: ten minutes after the last, one where an update has taken a step since."""
+    state = turn.state
+    if state.health_sent_ns is None:
+        return 0
+    return state.health_sent_ns + (STEP_QUIET_NS if state.update_said != state.update_told else HEALTH_QUIET_NS)
 
 
 def _tell_records_again(turn: Turn) -> None:
@@ -394,6 +404,5 @@ def next_wake_ns(turn: Turn) -> list[int]:
     if state.unsent or _to_be_told(turn):
         wakes.append(turn.now.mono_ns + MORE_AFTER_NS)
     if state.health_due_ns is not None:
-        quiet_ns = 0 if state.health_sent_ns is None else state.health_sent_ns + HEALTH_QUIET_NS
-        wakes.append(max(state.health_due_ns, quiet_ns))
+        wakes.append(max(state.health_due_ns, _quiet_ends_ns(turn)))
     return [max(wake, turn.now.mono_ns + 50 * MS_NS) for wake in wakes]

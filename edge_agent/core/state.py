@@ -273,6 +273,8 @@ class State(Struct, frozen=True, kw_only=True):
     slot_confirmed: bool = False
     confirm_asked_ns: int | None = None
     update_said: UpdateState | None = None
+    update_told: UpdateState | None = None
+    """What the last health said of it, without bytes."""
     settled_ns: int = 0
     """Until then a start may still be on its way: to the broker, to a clock in step."""
     linked_once: bool = False

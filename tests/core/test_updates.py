@@ -46,6 +46,14 @@ def test_health_tells_how_far_it_is_and_hello_which_build_runs():
     assert node.healths[-1].update == structs.replace(node.told(), bytes_done=node.healths[-1].update.bytes_done)
 
 
+def test_each_step_is_told_within_a_minute_and_hardly_more_is_said_than_that():
+    node = Updating(release()).live(1_800)
+    told = [health.update.state for health in node.healths if health.update is not None]
+    steps = [state for state, before in zip(told, ["", *told], strict=False) if state != before]
+    assert steps == ["fetching", "installing", "installed", "trial", "good"]
+    assert len(node.healths) <= len(steps) + 4
+
+
 def test_the_bundle_asked_for_is_the_one_released_within_what_the_sim_has_left():
     node = Updating(network(month_bytes=200_000_000), release()).live(60)
     asked = node.asked[-1]
