@@ -2,6 +2,7 @@
 
 import random
 import time
+from bisect import bisect_left
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +24,7 @@ LONG_SAMPLES: Final = 30
 SEED: Final = 20261129
 BACK_S: Final = 600
 SLOT_B: Final = 3
+DATA: Final = 4
 
 
 class Recorded(msgspec.Struct):
@@ -58,6 +60,7 @@ def recorded(node: NodeStrategy, office: Office, made: Made) -> Recorded:
 
 
 @pytest.mark.lg_feature("virtual")
+@pytest.mark.timeout(5400)
 def test_no_cut_of_an_update_leaves_a_half(recorded: Recorded) -> None:
     """At a thousand instants: a boot sector that holds, no choice of a copy that is not whole, no counter that went back."""
     dice = random.Random(SEED)  # noqa: S311  a draw that repeats
@@ -86,6 +89,9 @@ class _Judge:
         start, length = self._card.partition(SLOT_B)
         inside = [index for index, each in enumerate(recorded.writes) if start <= each.offset < start + length]
         self._written_to = max(inside, default=0)
+        begin, extent = self._card.partition(DATA)
+        self._to_data = [index for index, each in enumerate(recorded.writes) if begin <= each.offset < begin + extent]
+        self._seen_data: tuple[object, Kept] | None = None
         self._is_whole: bool | None = None
         self._durable = -1
         self._last: Kept | None = None
@@ -96,17 +102,27 @@ class _Judge:
         """One cut; what is wrong is added to `broken`."""
         if cut.durable != self._durable:
             self._durable = cut.durable
-            with disk.cut(Cut(instant=cut.durable, durable=cut.durable, partly=())):
-                durable = self._kept(f"before {cut.instant}, with all flushed")
+            flushed = Cut(instant=cut.durable, durable=cut.durable, partly=())
+            with disk.cut(flushed):
+                durable = self._kept(flushed, f"before {cut.instant}, with all flushed")
             self._forward(durable, "flushed")
             self._last = durable
         with disk.cut(cut):
-            self._forward(self._kept(f"at {cut.instant}"), f"cut at {cut.instant}")
+            self._forward(self._kept(cut, f"at {cut.instant}"), f"cut at {cut.instant}")
             self._boots(cut)
 
-    def _kept(self, where: str) -> Kept:
+    def _kept(self, cut: Cut, where: str) -> Kept:
+        """What the data partition says; looked at anew only when it holds something else than the last time."""
+        durable = bisect_left(self._to_data, cut.durable)
+        data = set(self._to_data[durable : bisect_left(self._to_data, cut.instant)])
+        holds = (durable, tuple(each for each in cut.partly if each[0] in data))
+        if self._seen_data is None or self._seen_data[0] != holds:
+            self._seen_data = (holds, self._look_at_data(where))
+        return self._seen_data[1]
+
+    def _look_at_data(self, where: str) -> Kept:
         copy = self._card.path.with_name("data.img")
-        self._card.take_partition(4, copy)
+        self._card.take_partition(DATA, copy)
         with taken_out(copy) as (folder, troubles):
             kept = read_kept(folder)
         if troubles or kept.troubles:

@@ -163,6 +163,8 @@ async def test_a_bundle_with_another_manifest_is_refused_for_good_and_touches_no
     assert ended.lasting
     assert "manifest hash" in ended.reason
     assert stage.machine.slots["B"] == Image(build=5)
+    if stage.service is not None:
+        assert not stage.source.kept, "what came of it would be refused again, whatever the controller gives by then"
 
 
 async def test_nothing_else_is_done_while_an_install_is_under_way_and_it_goes_on(stage: Stage):

@@ -110,7 +110,7 @@ class RaucSlots:
             except (SlotsUnavailable, OSError) as error:
                 log.warning("%s: %s", type(command).__name__, error)
                 if isinstance(command, Install):
-                    self._end(str(error), keep=True)
+                    self._end(str(error))  # what was looked at and refused must not be what is looked at the next time
                 else:
                     self._emit(SlotsFailed(str(error)[:200]))
 
