@@ -55,7 +55,7 @@ def update(node: NodeStrategy, office: Office, bundle: Path, version: str) -> fl
 
 
 def refusal(node: NodeStrategy, office: Office, version: str) -> str:
-    """Roll out what the node must not take; why it did not. Raises AssertionError when it takes it."""
+    """Roll out what the node must not take, until it says why it did not. Raises AssertionError when it takes it."""
     number = office.roll_out(version, node.node)
 
     def said() -> str:
@@ -63,7 +63,10 @@ def refusal(node: NodeStrategy, office: Office, version: str) -> str:
         assert own["state"] not in ("installed", "trial", "good"), own
         return str(own["reason"]) if own["state"] in ("refused", "waiting") and own["reason"].startswith("install") else ""
 
-    return office.until(said, "a refusal", REFUSED_S)
+    reason = office.until(said, "a refusal", REFUSED_S)
+    if _status(office, number)["nodes"][0]["state"] == "waiting":
+        office.loa("rollout", "abort", str(number), "--yes")  # it would try again
+    return reason
 
 
 def fallen_back(node: NodeStrategy, office: Office, version: str) -> str:
