@@ -37,7 +37,6 @@ def test_bytes_that_are_not_the_released_ones_are_refused(node: NodeStrategy, of
         assert any(line in ("BOOT_ORDER=A", "BOOT_ORDER=A B") for line in node.run("fw_printenv"))
     assert ["manifest hash" in reason for reason in reasons] == [True, False]
     assert office.is_online(node.node)
-    node.run("systemctl restart loa-agent")  # it would try again in half an hour only
 
 
 @pytest.mark.timeout(5400)

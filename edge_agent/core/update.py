@@ -206,7 +206,8 @@ def _consider(turn: Turn) -> None:
     if body.build == state.slots.build:
         _step(turn, structs.replace(fresh, state="good", reason="runs-already", from_slot=""))
         return
-    if turn.now.mono_ns < state.update_again_ns:
+    failed = before is not None and before.release == found.digest
+    if failed and turn.now.mono_ns < state.update_again_ns:  # a newer release does not wait for what became of this one
         return
     waits = vetoes.why_not_install(turn, found)
     if waits:

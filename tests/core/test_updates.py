@@ -237,6 +237,18 @@ def test_a_boot_loader_that_cannot_be_told_is_told_twice_and_no_more():
     assert (node.told().state, node.how_often(Activate), node.machine.booted) == ("rolled-back", update.TRIES, "A")
 
 
+def test_a_newer_release_does_not_wait_for_what_became_of_the_last_one():
+    node = Updating()
+    node.fails["install"] = ["the controller gave other bytes"]
+    node.images[8] = Image(build=8)
+    node.give(release())
+    node.live(30 + INSTALL_S + 30)
+    assert (node.told().state, node.how_often(Install)) == ("waiting", 1)
+    node.give(release(node.true_ms, build=8))
+    node.live(60)
+    assert (node.told().state, node.told().build, node.how_often(Install)) == ("installing", 8, 2)
+
+
 def test_a_mark_that_fails_is_made_again():
     node = Updating(release())
     node.live(60)
