@@ -6,6 +6,7 @@ from typing import Final
 
 import attr
 from labgrid import target_factory
+from labgrid.driver import ExecutionError
 from labgrid.strategy import Strategy, StrategyError
 from labgrid.util import get_free_port
 
@@ -48,9 +49,11 @@ class NodeStrategy(Strategy):  # type: ignore[misc]  # labgrid has no types
     node = ""
 
     def transition(self, status: Status | str) -> None:
-        """Go there; what is there already stays."""
+        """Go there; what is there already stays, but for a connection that broke."""
         wanted = Status[status] if isinstance(status, str) else status
         if wanted is self.status:
+            if wanted is Status.online:
+                self._connected()
             return
         steps = {Status.off: self._off, Status.flashed: self._flashed, Status.booted: self._booted, Status.online: self._online}
         if wanted not in steps:
@@ -85,6 +88,12 @@ class NodeStrategy(Strategy):  # type: ignore[misc]  # labgrid has no types
         self.office.until(lambda: self.office.is_online(self.node), f"{self.node} online", ONLINE_S)
         self.point_to_clock()
         self.office.until(lambda: self.office.node(self.node)["clock_state"] == "good", "a good clock", ONLINE_S)
+
+    def _connected(self) -> None:
+        try:
+            self.run("true")
+        except ExecutionError:
+            self.reconnect()
 
     # --- what a pair of hands does ---
 

@@ -46,12 +46,20 @@ def update(node: NodeStrategy, office: Office, bundle: Path, version: str) -> fl
     print(
         f"update to {version}: written in {took_s:.0f} s, {carried} bytes on the wire, {carried / size:.1%} of {size}", flush=True
     )
-    node.reconnect()
-    office.until(lambda: any(version in line for line in node.run("cat /etc/os-release")), "the new build", BACK_S)
+    office.until(lambda: _runs(node, version), "the new build", BACK_S)
     node.point_to_clock()
     office.until(lambda: standing() == "good", "a copy marked good", BACK_S)
     print(f"update to {version}: good {time.monotonic() - began:.0f} s after it was offered", flush=True)
     return carried / size
+
+
+def _runs(node: NodeStrategy, version: str) -> bool:
+    """Whether this build runs; a connection that its restart broke is made anew."""
+    try:
+        return any(version in line for line in node.run("cat /etc/os-release"))
+    except ExecutionError:
+        node.reconnect()
+        return False
 
 
 def refusal(node: NodeStrategy, office: Office, version: str) -> str:
