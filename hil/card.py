@@ -42,6 +42,14 @@ class Card:
             while chunk := source.read(MIB):
                 file.write(chunk)
 
+    def blank(self, number: int) -> None:
+        """Nothing but zeros in a partition."""
+        start, length = self.partition(number)
+        with self.path.open("r+b") as file:
+            file.seek(start)
+            for _ in range(length // MIB):
+                file.write(bytes(MIB))
+
     def holds(self, number: int, content: Path) -> bool:
         """Whether a partition begins with a file's bytes."""
         with self.path.open("rb") as file, content.open("rb") as wanted:
