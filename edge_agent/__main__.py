@@ -69,7 +69,7 @@ async def may_fail(name: str, run: Callable[[], Awaitable[None]], emit: Callable
     while True:
         try:
             await run()
-        except Exception as error:  # whatever a driver's bug raises may not end the agent while an alarm sounds
+        except Exception as error:  # reason: no bug of a driver may silence an alarm; it is told
             restarts += 1
             log.warning("%s failed (%d): %r", name, restarts, error, exc_info=not isinstance(error, DriverError | OSError))
             emit(DriverFailed(name, repr(error)[:200], restarts))

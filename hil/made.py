@@ -4,6 +4,7 @@ import functools
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -113,40 +114,41 @@ class Made:
     def bundle(self, build: int) -> Path:
         """A signed bundle of it."""
         rootfs = self.built(build).rootfs
-        path = self.folder / f"{rootfs.stem}.raucb"
-        if _is_due(path, rootfs):
-            make_bundle(rootfs, path, certificate=self.certificate, key=str(self.key))
-        return path
+        return self._bundle(f"{rootfs.stem}.raucb", rootfs, lambda path, _work: self._sign(rootfs, path))
 
     def twin(self, build: int, version: str) -> Path:
         """The same content under a manifest that calls it by another version, rightly signed."""
         rootfs = self.built(build).rootfs
-        path = self.folder / f"twin-{version}.raucb"
-        if _is_due(path, rootfs):
-            with tempfile.TemporaryDirectory(dir=self.folder) as name:
-                content = Path(name) / "content"
-                content.mkdir()
-                os.link(rootfs, content / f"{SLOT}.img")
-                named = structs.replace(named_in(rootfs), version=version)
-                (content / "manifest.raucm").write_text(manifest_of(named, f"{SLOT}.img"))
-                call(["rauc", "bundle", "--cert", self.certificate, "--key", self.key, content, path])
-        return path
+
+        def make(path: Path, work: Path) -> None:
+            os.link(rootfs, work / f"{SLOT}.img")
+            named = structs.replace(named_in(rootfs), version=version)
+            (work / "manifest.raucm").write_text(manifest_of(named, f"{SLOT}.img"))
+            call(["rauc", "bundle", "--cert", self.certificate, "--key", self.key, work, path])
+
+        return self._bundle(f"twin-{version}.raucb", rootfs, make)
 
     def spoiled(self, build: int, gone: str) -> Path:
         """A signed bundle of a build whose copy lacks a file; `*` is the only name in its folder."""
         whole = self.built(build).rootfs
-        path = self.folder / f"spoiled-{build}.raucb"
-        if _is_due(path, whole):
-            with tempfile.TemporaryDirectory(dir=self.folder) as name:
-                rootfs = Path(name) / "rootfs.ext4"
-                copy_sparse(whole, rootfs)
-                remove(rootfs, gone)
-                make_bundle(rootfs, path, certificate=self.certificate, key=str(self.key))
+
+        def make(path: Path, work: Path) -> None:
+            rootfs = work / "rootfs.ext4"
+            copy_sparse(whole, rootfs)
+            remove(rootfs, gone)
+            self._sign(rootfs, path)
+
+        return self._bundle(f"spoiled-{build}.raucb", whole, make)
+
+    def _sign(self, rootfs: Path, path: Path) -> None:
+        make_bundle(rootfs, path, certificate=self.certificate, key=str(self.key))
+
+    def _bundle(self, name: str, source: Path, make: Callable[[Path, Path], None]) -> Path:
+        """Made in a folder of its own unless it is there; one that is older than what it is made from is made anew."""
+        path = self.folder / name
+        if path.exists() and path.stat().st_mtime < source.stat().st_mtime:
+            path.unlink()
+        if not path.exists():
+            with tempfile.TemporaryDirectory(dir=self.folder) as work:
+                make(path, Path(work))
         return path
-
-
-def _is_due(made: Path, source: Path) -> bool:
-    """Whether it is still to be made; one that is older than what it is made from is taken away."""
-    if made.exists() and made.stat().st_mtime < source.stat().st_mtime:
-        made.unlink()
-    return not made.exists()

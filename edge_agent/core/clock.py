@@ -5,7 +5,7 @@ from typing import Final
 from msgspec import structs
 
 from edge_agent.commands import PutNumber
-from edge_agent.core import reports
+from edge_agent.core import health
 from edge_agent.core.state import MS_NS, Attested, Turn
 from protocol.passing import TimeToken
 from protocol.units import ClockState
@@ -45,7 +45,7 @@ def watch(turn: Turn) -> None:
         return
     if changed:
         turn.ask_hello(delay_ms=0)
-    reports.tell_clock(turn, changed=changed)
+    health.tell_clock(turn, changed=changed)
     turn.trouble("clock-unknown", there=not state.clock_usable)
     if state.clock == "good" and now.wall_ms - state.floor_ms > FLOOR_EVERY_MS:
         raise_floor(turn, now.wall_ms)
@@ -129,7 +129,7 @@ def take_time(turn: Turn, token: TimeToken) -> None:
     turn.set(attested=Attested(token.at_ms + half_ms, now.mono_ns, half_ms + GOOD_MS))
     if judge(turn):
         turn.ask_hello(delay_ms=0)
-        reports.tell_clock(turn, changed=True)
+        health.tell_clock(turn, changed=True)
 
 
 def trust_rtc(turn: Turn, rtc_good_ms: int | None) -> None:

@@ -10,6 +10,7 @@ from edge_agent.core import (
     clock,
     content,
     disk,
+    health,
     inbox,
     plan,
     playback,
@@ -144,8 +145,7 @@ def _link_up(turn: Turn) -> None:
 
 def _count_restart(turn: Turn, driver: str, restarts: int) -> None:
     turn.set(restarts={**turn.state.restarts, driver: restarts})
-    if turn.state.health_due_ns is None:
-        turn.set(health_due_ns=turn.now.mono_ns)
+    health.ask(turn)
 
 
 def _machine(turn: Turn, event: MachineChecked) -> None:
@@ -155,8 +155,8 @@ def _machine(turn: Turn, event: MachineChecked) -> None:
     turn.trouble("machine-failed", there=False)
     turn.trouble("disk-low", there=event.disk_free_bytes < DISK_LOW_BYTES)
     turn.trouble("hot", there=event.temperature_cc is not None and event.temperature_cc >= HOT_CC)
-    if turn.state.health_sent_ns is None and turn.state.health_due_ns is None:
-        turn.set(health_due_ns=turn.now.mono_ns)
+    if turn.state.health_sent_ns is None:
+        health.ask(turn)
 
 
 def _next_wake_ns(turn: Turn) -> int:

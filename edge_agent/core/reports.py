@@ -7,12 +7,12 @@ import msgspec
 from msgspec import structs
 
 from edge_agent.commands import Publish, PutNumber, PutRecord
-from edge_agent.core import authority, reach, update_view
+from edge_agent.core import authority, health, reach
 from edge_agent.core.state import MS_NS, VERSION, Told, Turn
 from protocol.errors import ClockUnusable
 from protocol.messages import TYPES
 from protocol.orders import AnyStart
-from protocol.reports import Ending, Health, Held, Hello, IncidentState, OrderResult, PlayRecord, Receipt, Result
+from protocol.reports import Ending, Held, Hello, IncidentState, OrderResult, PlayRecord, Receipt, Result
 from protocol.seen import OrderMark
 
 AGAIN_NS: Final = 900_000 * MS_NS
@@ -35,12 +35,6 @@ RECORDS_AGAIN_DOUBLED: Final = 5
 """Records that the mark does not name are told again after 10 minutes, then ever more rarely, at last every 5 hours."""
 HELLO_LONGEST_NS: Final = 3_600_000 * MS_NS
 """After an outage ten thousand nodes say hello at once, and a broker whose queue is full drops what came last, acknowledged."""
-HEALTH_QUIET_NS: Final = 600_000 * MS_NS
-STEP_QUIET_NS: Final = 60_000 * MS_NS
-"""Somebody watches an upgrade, and it takes six steps: two kilobytes."""
-ERROR_NOTICE_MS: Final = 1_000
-"""Below a good clock's bound it comes and goes with every measurement."""
-HEALTH_DELAY_NS: Final = 5_000 * MS_NS
 MORE_AFTER_NS: Final = 500 * MS_NS
 READS: Final = tuple(sorted(set(TYPES) - {"hello", "receipt", "fetch"}))
 Entry = TypeVar("Entry", OrderResult, PlayRecord)
@@ -109,8 +103,7 @@ def refuse(turn: Turn, code: str, text: str, topic: str, *, digest: str, inciden
     """Count a refusal; tell it with its reason, but of one kind and topic only every five seconds, and few in all."""
     state, now_ns = turn.state, turn.now.mono_ns
     turn.set(refused={**state.refused, code: state.refused.get(code, 0) + 1})
-    if state.health_due_ns is None:
-        turn.set(health_due_ns=now_ns + HEALTH_DELAY_NS)
+    health.ask(turn, delay_ns=health.DELAY_NS)
     said = {key: at_ns for key, at_ns in state.refusal_said_ns.items() if now_ns - at_ns < REFUSAL_QUIET_NS}
     what = code + topic
     if what in said or len(said) >= REFUSALS_TOLD:
@@ -246,18 +239,7 @@ def say(turn: Turn) -> None:
     if hello_ns and turn.now.mono_ns >= min(hello_ns):
         _said_hello(turn)
         turn.tell(Publish(_hello(turn)))
-    if state.health_due_ns is not None and turn.now.mono_ns >= max(state.health_due_ns, _quiet_ends_ns(turn)):
-        turn.set(health_due_ns=None, health_sent_ns=turn.now.mono_ns, health_error_ms=state.clock_error_ms)
-        turn.set(update_told=state.update_said)
-        turn.tell(Publish(health(turn)))
-
-
-def _quiet_ends_ns(turn: Turn) -> int:
-    """Until when the next health waits: ten minutes after the last, one where an update has taken a step since."""
-    state = turn.state
-    if state.health_sent_ns is None:
-        return 0
-    return state.health_sent_ns + (STEP_QUIET_NS if state.update_said != state.update_told else HEALTH_QUIET_NS)
+    health.say(turn)
 
 
 def _tell_records_again(turn: Turn) -> None:
@@ -366,33 +348,6 @@ def _hello(turn: Turn) -> Hello:
     )
 
 
-def tell_clock(turn: Turn, *, changed: bool) -> None:
-    """How far the clock can be off goes with the health, when it is judged anew or that is twice what was told: few words."""
-    state = turn.state
-    error_ms, told_ms = state.clock_error_ms, state.health_error_ms
-    grew = error_ms is not None and error_ms > ERROR_NOTICE_MS and error_ms >= 2 * max(told_ms or 0, 1)
-    if (changed or grew) and state.health_sent_ns is not None and state.health_due_ns is None:
-        turn.set(health_due_ns=turn.now.mono_ns + HEALTH_DELAY_NS)
-
-
-def health(turn: Turn) -> Health:
-    """How the machine is, as last seen."""
-    state = turn.state
-    return Health(
-        node=state.node,
-        at_ms=max(0, turn.now.wall_ms),
-        clock_state=state.clock,
-        clock_error_ms=state.clock_error_ms,
-        disk_free_bytes=state.disk_free_bytes,
-        temperature_cc=state.temperature_cc,
-        uptime_s=state.uptime_s,
-        troubles=tuple(sorted(state.troubles)),
-        refused=dict(state.refused),
-        restarts=dict(state.restarts),
-        update=update_view.of(turn),
-    )
-
-
 def next_wake_ns(turn: Turn) -> list[int]:
     """When something will be due to be said."""
     state = turn.state
@@ -403,6 +358,5 @@ def next_wake_ns(turn: Turn) -> list[int]:
         wakes.append(state.records_again_ns)
     if state.unsent or _to_be_told(turn):
         wakes.append(turn.now.mono_ns + MORE_AFTER_NS)
-    if state.health_due_ns is not None:
-        wakes.append(max(state.health_due_ns, _quiet_ends_ns(turn)))
+    wakes += health.next_wake_ns(turn)
     return [max(wake, turn.now.mono_ns + 50 * MS_NS) for wake in wakes]

@@ -13,8 +13,8 @@ from typing import Final, assert_never
 from msgspec import structs
 
 from edge_agent.commands import Activate, Command, Confirm, HoldInstall, Install, PutUpdate, Restart
+from edge_agent.core import health, update_view
 from edge_agent.core import update_vetoes as vetoes
-from edge_agent.core import update_view
 from edge_agent.core.state import MS_NS, Turn
 from edge_agent.events import InstallEnded, InstallProgressed, KeptUpdate, SlotConfirmed, SlotsChecked, SlotsFailed
 
@@ -338,8 +338,7 @@ def _say(turn: Turn) -> None:
     said = seen if seen is None else structs.replace(seen, bytes_done=0)
     if said != turn.state.update_said:
         turn.set(update_said=said)
-        if turn.state.health_due_ns is None:
-            turn.set(health_due_ns=turn.now.mono_ns)
+        health.ask(turn)
 
 
 def next_wake_ns(turn: Turn) -> list[int]:

@@ -63,8 +63,8 @@ NOT_READ = {
 PATCHED = (
     "edge_agent.core.clock:FLOOR_BUILD_MS=0",  # the vectors were signed before this program was built
     "edge_agent.core.reports:REFUSAL_QUIET_NS=0",  # tell each refusal, also the tenth on one topic
-    "edge_agent.core.reports:HEALTH_QUIET_NS=0",
-    "edge_agent.core.reports:HEALTH_DELAY_NS=500000000",
+    "edge_agent.core.health:QUIET_NS=0",
+    "edge_agent.core.health:DELAY_NS=500000000",
 )
 
 
