@@ -1,7 +1,8 @@
 """Keeps what the broker lets in up to date: its ACL, its lists of revoked certificates, its own one; and shows nodes out.
 
 mosquitto takes a new ACL and new lists at SIGHUP; to a connection that stands it applies the ACL and not the lists (measured with
-2.0.11), so a revoked node is silenced at once and then pushed off by a connection under its own name.
+2.0.11), so a revoked node is silenced at once and then pushed off by a connection under its own name. A SIGHUP that comes while it
+reads is lost (it clears its flag after reading), and a placed node would stay deaf to its area: so it is told again a little later.
 """
 
 import asyncio
@@ -9,7 +10,7 @@ import contextlib
 import logging
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -29,6 +30,8 @@ from controller.store.database import Transaction
 EVERY_S: Final = 6 * 3_600.0
 PUSHES_S: Final = (0.3, 1.0, 3.0, 6.0)
 """After a reload; under systemd it is another unit that reloads the broker, a moment later."""
+AGAIN_S: Final = 3.0
+"""Longer than a reload takes, its unit's wait included: whatever runs then began after the change and reads it."""
 RECENT_MS: Final = 86_400_000
 log = logging.getLogger("loa.doorkeeper")
 
@@ -40,7 +43,7 @@ class Doorkeeper:
         self._parts = parts
         self._renewed = renewed
         self._turn = asyncio.Lock()
-        self._pushing: set[asyncio.Task[None]] = set()
+        self._later: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Put everything right at the start, and look again every few hours, until cancelled."""
@@ -70,10 +73,9 @@ class Doorkeeper:
                 ) from error
             if changed:
                 self._reload()
+                self._soon(self._reload_again())
         for node in revoked:
-            task = asyncio.create_task(self._push(node))
-            self._pushing.add(task)
-            task.add_done_callback(self._pushing.discard)
+            self._soon(self._push(node))
 
     async def roots_changed(self) -> None:
         """Another root signs: certificates of our own by it, and the broker told. Raises Refused."""
@@ -138,6 +140,17 @@ class Doorkeeper:
         with contextlib.suppress(OSError, ValueError):
             named = next(line for line in conf.read_text("utf-8").splitlines() if line.startswith("pid_file "))
             os.kill(_pid_of_mosquitto(Path(named.removeprefix("pid_file "))), signal.SIGHUP)
+
+    async def _reload_again(self) -> None:
+        await asyncio.sleep(AGAIN_S)
+        with contextlib.suppress(OSError):
+            os.utime(self._parts.config.broker_folder / "acl")  # for the unit that watches
+        self._reload()
+
+    def _soon(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._later.add(task)
+        task.add_done_callback(self._later.discard)
 
     async def _push(self, node: str) -> None:
         for wait_s in PUSHES_S:

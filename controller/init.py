@@ -1,10 +1,12 @@
 """`loa init`: makes a state folder: configuration, CA and certificates, broker configuration, areas, database. All or nothing."""
 
+import contextlib
 import os
 import re
+import secrets
 import shutil
 import socket
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +26,9 @@ SECRET_MODE: Final = 0o600
 FOLDERS: Final = ("ca", "broker", "tls", "media", "trust", "signer", "run")
 ENROL_PORT: Final = 8444
 SIGNING_PORT: Final = 8445
+QUIET_PORTS: Final = range(20_000, 32_768)
+"""Below those that Linux gives to whoever connects (ip_local_port_range): what is free now is still free when serve starts."""
+TRIES: Final = 100
 LOOPBACK: Final = ("127.0.0.1", "localhost")
 HOST: Final = re.compile(r"[0-9A-Za-z]([0-9A-Za-z.:-]{0,251}[0-9A-Za-z])?")
 EVERYWHERE: Final = frozenset({"0.0.0.0", "::", ""})  # noqa: S104  recognised here, never bound by itself
@@ -147,27 +152,34 @@ def _broker(state: Path, options: InitOptions) -> Path:
     ).conf
 
 
-def free_port(bind: str) -> int:
-    """A port that nobody listens on just now."""
-    with socket.create_server((bind, 0)) as probe:
-        return int(probe.getsockname()[1])
+def free_port(bind: str, but: Container[int] = ()) -> int:
+    """A port that nobody listens on just now, and that Linux gives to nobody who only connects. Raises InitRefused."""
+    for _ in range(TRIES):
+        port = secrets.choice(QUIET_PORTS)
+        with contextlib.suppress(OSError):
+            if port not in but:
+                socket.create_server((bind, port), family=socket.AF_INET6 if ":" in bind else socket.AF_INET).close()
+                return port
+    raise InitRefused(f"no free port is found on {bind}: is it an address of this machine? Or name ports yourself")
 
 
 def _with_free_ports(options: InitOptions) -> InitOptions:
     """Port 0 means: any free one; it is chosen once, here, so that `loa` and nodes can read it."""
-    broker_port = options.broker_port or free_port(options.bind)
-    https_port = options.https_port or free_port(options.bind)
-    enrol_port = _port(options, options.enrol_port, ENROL_PORT)
-    signing_port = _port(options, options.signing_port, SIGNING_PORT)
-    return msgspec.structs.replace(
-        options, broker_port=broker_port, https_port=https_port, enrol_port=enrol_port, signing_port=signing_port
-    )
+    usual = {
+        "broker_port": options.broker_port,
+        "https_port": options.https_port,
+        "enrol_port": _or_usual(options, options.enrol_port, ENROL_PORT),
+        "signing_port": _or_usual(options, options.signing_port, SIGNING_PORT),
+    }
+    ports: dict[str, int] = {}
+    for name, wanted in usual.items():
+        ports[name] = wanted or free_port(options.bind, ports.values())
+    return msgspec.structs.replace(options, **ports)
 
 
-def _port(options: InitOptions, chosen: int | None, usual: int) -> int:
+def _or_usual(options: InitOptions, chosen: int | None, usual: int) -> int:
     """The chosen port, or the usual one; where the page takes any free one, so does what was not chosen."""
-    wanted = (usual if options.https_port else 0) if chosen is None else chosen
-    return wanted or free_port(options.bind)
+    return (usual if options.https_port else 0) if chosen is None else chosen
 
 
 def _certificates(state: Path, options: InitOptions, hosts: Sequence[str]) -> None:

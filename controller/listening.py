@@ -110,12 +110,16 @@ class ServerTls:
 
 
 def bind_tcp(bind: str, port: int, section: str = "[https]") -> socket.socket:
-    """A listening socket; port 0 picks a free one. Raises ConfigWrong when it is taken."""
+    """A listening socket; port 0 picks a free one. Raises ConfigWrong when it is taken.
+
+    It listens at once: two sockets with SO_REUSEADDR may be bound to one port until one of them listens.
+    """
     family = socket.AF_INET6 if ":" in bind else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1 if port else 0)
     try:
         listener.bind((bind, port))
+        listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
         raise ConfigWrong(

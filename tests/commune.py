@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from controller import ca, mosquitto
+from controller import ca, init, mosquitto
 from protocol import keys, topics
 from protocol.bulletins import Item, Programme, ProgrammeBody
 from protocol.documents import ChainLink, Hours, Key, Network, NetworkBody, Person, Power, Role, Station, StationBody
@@ -35,9 +34,7 @@ def now_ms() -> int:
 
 
 def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    return init.free_port("127.0.0.1")
 
 
 class Commune:

@@ -18,6 +18,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from controller.ca import Authority, client_context, create_ca, issue
+from controller.init import free_port
 from controller.mosquitto import PACKET_BYTES, Broker, BrokerFailed, access_list, user_name, write_config
 
 pytestmark = pytest.mark.skipif(
@@ -37,9 +38,7 @@ class Site:
         self.ca = create_ca(folder / "ca", "Loa")
         self.ca_file = folder / "ca" / "ca.crt"
         cert, key = self.identity("broker", server_names=("127.0.0.1",))
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port("127.0.0.1")
         config = write_config(
             folder / "broker", port=self.port, bind="127.0.0.1", ca=self.ca_file, cert=cert, key=key, operators=[OPERATOR]
         )
