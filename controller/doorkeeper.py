@@ -1,8 +1,8 @@
 """Keeps what the broker lets in up to date: its ACL, its lists of revoked certificates, its own one; and shows nodes out.
 
 mosquitto takes a new ACL and new lists at SIGHUP; to a connection that stands it applies the ACL and not the lists (measured with
-2.0.11), so a revoked node is silenced at once and then pushed off by a connection under its own name. A SIGHUP that comes while it
-reads is lost (it clears its flag after reading), and a placed node would stay deaf to its area: so it is told again a little later.
+2.0.11), so a revoked node is silenced at once and then pushed off by a connection under its own name. A SIGHUP that comes while
+it reads is lost (it clears its flag after reading), and a placed node would stay deaf to its area: it is told again a little later.
 """
 
 import asyncio
