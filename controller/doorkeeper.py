@@ -2,7 +2,7 @@
 
 mosquitto takes a new ACL and new lists at SIGHUP; to a connection that stands it applies the ACL and not the lists (measured with
 2.0.11), so a revoked node is silenced at once and then pushed off by a connection under its own name. A SIGHUP that comes while
-it reads is lost (it clears its flag after reading), and a placed node would stay deaf to its area: it is told again a little later.
+it reads is lost (it clears its flag after reading), and a placed node would stay deaf to its area: so it is told again, later.
 """
 
 import asyncio
