@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from hil.made import Made
+from hil.made import FOLDER, MADE, Made
 from hil.office import Office
 from hil.strategy import NodeStrategy
 
-FOLDER = Path(os.environ.get("LG_HIL_FOLDER", "build/hil")).resolve()
 NODE_SEES = os.environ.get("LG_HIL_HOST", "10.0.2.2")
 """How a node reaches this machine; QEMU's user network calls it so."""
 
@@ -21,7 +19,7 @@ NODE_SEES = os.environ.get("LG_HIL_HOST", "10.0.2.2")
 @pytest.fixture(scope="session")
 def made() -> Made:
     """Images and bundles, made when they are asked for and kept by what they were made from."""
-    return Made(FOLDER)
+    return Made(MADE)
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,10 @@ from provisioning.image.build import PROJECT, Builder, Built, cache_folder
 from provisioning.image.recipe import CODE, Recipe, digest_of
 from provisioning.image.tools import call
 
+FOLDER: Final = Path(os.environ.get("LG_HIL_FOLDER", "build/hil")).resolve()
+"""Where a lane's machine has its card, its sound and its console."""
+MADE: Final = Path(os.environ.get("LG_HIL_MADE", FOLDER)).resolve()
+"""Images, bundles and keys, which all lanes share."""
 EPOCH_S: Final = 1_790_000_000
 """What the image's files are dated: its clock can't be earlier."""
 

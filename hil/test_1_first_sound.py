@@ -1,15 +1,18 @@
 """From a blank card to sound: flashed, booted, enrolled, placed; an emergency and a bulletin are heard."""
 
+import socket
 import time
 from typing import Any
 
 import pytest
 
+from hil.made import FOLDER
 from hil.office import Office
 from hil.places import sounded_s, tone_s
 from hil.strategy import NodeStrategy
 
 HEARD_S = 60
+COMPANION = "/dev/ttyS0"
 
 
 def test_from_a_blank_card_to_online(node: NodeStrategy, office: Office) -> None:
@@ -42,6 +45,22 @@ def test_an_emergency_is_heard_and_its_stop_ends_it(node: NodeStrategy, office: 
     time.sleep(5)
     assert sounded_s(node.sound.since(after)) < 0.5
     assert node.amplifier_is_on() in (False, None)
+
+
+@pytest.mark.lg_feature("virtual")
+def test_the_second_serial_port_carries_every_byte_both_ways(node: NodeStrategy) -> None:
+    """The companion's: beside the console, raw, and nothing of the system speaks there."""
+    node.transition("online")
+    node.run(f"stty -F {COMPANION} 115200 raw -echo; (timeout 60 cat <{COMPANION} >{COMPANION}) >/dev/null 2>&1 &")
+    sent = bytes(range(256)) * 4
+    with socket.socket(socket.AF_UNIX) as line:
+        line.settimeout(30)
+        line.connect(str(FOLDER / "companion.sock"))
+        line.sendall(sent)
+        back = b""
+        while len(back) < len(sent):
+            back += line.recv(4096)
+    assert back == sent
 
 
 @pytest.mark.lg_feature("virtual")

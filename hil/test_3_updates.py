@@ -9,11 +9,10 @@ from hil.card import Card, copy_sparse, remove
 from hil.made import Made
 from hil.office import Office
 from hil.strategy import NodeStrategy, Status
-from hil.updating import AGENT_ONLY, fallen_back, refusal, update
+from hil.updating import AGENT_ONLY, BAD_LINK, fallen_back, refusal, update
 
 BACK_S: Final = 600
 MIB: Final = 1 << 20
-BAD_LINK: Final = "delay 150ms 30ms loss 2% rate 8mbit"
 
 
 def test_bytes_that_are_not_the_released_ones_are_refused(node: NodeStrategy, office: Office, made: Made) -> None:
@@ -57,7 +56,7 @@ def test_an_update_streams_through_a_bad_link_into_b_and_another_back_into_a(
     "gone",
     [
         "/usr/sbin/init",
-        "/vmlinuz",
+        pytest.param("/vmlinuz", marks=pytest.mark.long),
         pytest.param("/opt/loa/code/edge_agent/__main__.py", marks=pytest.mark.long),  # three times fifteen minutes
     ],
 )

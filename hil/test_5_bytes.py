@@ -10,11 +10,15 @@ import pytest
 from hil.made import Made
 from hil.office import Office
 from hil.strategy import NodeStrategy
-from hil.updating import AGENT_ONLY, update
+from hil.updating import AGENT_ONLY, BAD_LINK, Cuts, update
 from provisioning.image.tools import call
 
 SECURITY: Final = 0.2
 """Of the bundle's bytes."""
+CUTS: Final = 10
+MORE: Final = 1.02
+streamed: dict[str, float] = {}
+"""What the releases of this run carried, in parts of their bundles."""
 
 
 @pytest.mark.long
@@ -42,9 +46,29 @@ def test_what_a_release_carries(
     finally:
         node.image = made.image(1)
         node.transition("off")
+    streamed[name] = figures["streamed"]
     print(f"{name}: {figures}")
     (made.folder / f"bytes-{name}.json").write_bytes(msgspec.json.format(msgspec.json.encode(figures)))
     assert figures["streamed"] <= most
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+@pytest.mark.lg_feature("virtual")
+def test_a_link_that_is_cut_ten_times_costs_little_more(node: NodeStrategy, office: Office, made: Made) -> None:
+    """The agent's release once more from the same old image, over a bad link that goes away while it is written."""
+    if "agent" not in streamed:
+        pytest.skip("nothing to hold it against: the agent's release was not streamed in this run")
+    node.transition("flashed")
+    node.transition("online")
+    office.publish_network(node.node)
+    node.run(f"tc qdisc add dev eth0 root netem {BAD_LINK}")
+    cuts = Cuts(node, CUTS)
+    part = update(node, office, made.bundle(2), "2026.11.2", while_it_writes=cuts)
+    print(f"cut {CUTS} times: {part:.3%} of the bundle, {part / streamed['agent']:.3f} times what it costs uncut")
+    node.transition("off")
+    assert cuts.left == 0
+    assert part <= MORE * streamed["agent"]
 
 
 def _packages(rootfs: Path) -> set[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,15 +15,19 @@ UPDATE_S: Final = 2400
 BACK_S: Final = 600
 REFUSED_S: Final = 900
 FALLEN_S: Final = 2 * 3600
+CUT_S: Final = 4
+BAD_LINK: Final = "delay 150ms 30ms loss 2% rate 8mbit"
 AGENT_ONLY: Final = 0.035
 """A release in which only the agent is new carries no more of its bundle, with all that TLS, MQTT and acknowledgements take."""
 RECEIVED: Final = "cat /sys/class/net/eth0/statistics/rx_bytes"
 
 
-def update(node: NodeStrategy, office: Office, bundle: Path, version: str) -> float:
+def update(
+    node: NodeStrategy, office: Office, bundle: Path, version: str, *, while_it_writes: Callable[[], None] = lambda: None
+) -> float:
     """Release the bundle, roll it out to the node, wait until it is good there; what part of its bytes came over the network.
 
-    Raises AssertionError when the node gives up.
+    `while_it_writes` is called about every second as long as the node says so. Raises AssertionError when the node gives up.
     """
     office.release(bundle)
     before = received = int(node.run(RECEIVED)[0])
@@ -38,6 +43,8 @@ def update(node: NodeStrategy, office: Office, bundle: Path, version: str) -> fl
             said.append((own["state"], own["reason"]))
             print(f"update to {version}: {time.strftime('%H:%M:%S')} {own['state']} {own['reason']}", flush=True)
         assert own["state"] not in ("refused", "rolled-back"), said
+        if own["state"] == "installing":
+            while_it_writes()
         return str(own["state"])
 
     began = time.monotonic()
@@ -51,6 +58,21 @@ def update(node: NodeStrategy, office: Office, bundle: Path, version: str) -> fl
     office.until(lambda: standing() == "good", "a copy marked good", BACK_S)
     print(f"update to {version}: good {time.monotonic() - began:.0f} s after it was offered", flush=True)
     return carried / size
+
+
+class Cuts:
+    """The link of a node in QEMU is cut so many times, four seconds each; one for each call."""
+
+    def __init__(self, node: NodeStrategy, count: int) -> None:
+        self._node, self.left = node, count
+
+    def __call__(self) -> None:
+        """One more, if one is left."""
+        if self.left:
+            self.left -= 1
+            self._node.power.monitor_command("set_link", {"name": "n0", "up": False})
+            time.sleep(CUT_S)
+            self._node.power.monitor_command("set_link", {"name": "n0", "up": True})
 
 
 def _runs(node: NodeStrategy, version: str) -> bool:

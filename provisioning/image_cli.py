@@ -13,6 +13,7 @@ from provisioning.files import read_bytes
 from provisioning.image.archive import mirrors
 from provisioning.image.build import Builder, Built, cache_folder
 from provisioning.image.recipe import PACKAGES, WHEELS, Recipe
+from provisioning.image.rootless import as_root_of_our_own
 from provisioning.images import check_image
 from provisioning.terminal import print_json, print_lines, say, warn
 
@@ -49,6 +50,7 @@ def build(
     if dry_run:
         say(f"{len(PACKAGES)} packages of Debian and what they need, {len(WHEELS)} of Python; nothing was built.")
         return
+    as_root_of_our_own()
     built = Builder(recipe, cache=cache or cache_folder(), told=lambda step: warn(f"… {STEPS[step]}", style="cyan")).build(out)
     if as_json:
         print_json(built)

@@ -16,6 +16,7 @@ from provisioning.errors import InputRefused
 from provisioning.image import wheels
 from provisioning.image.ext4 import make_ext4
 from provisioning.image.inventory import bill
+from provisioning.image.kernel import board_trees, prune
 from provisioning.image.recipe import (
     ARCHITECTURE,
     BOOT_MIB,
@@ -27,6 +28,7 @@ from provisioning.image.recipe import (
     ENV_OFFSET,
     MIB,
     PACKAGES,
+    ROOT_MIB,
     ROOT_UUID,
     SLOT_MIB,
     SUITE,
@@ -179,7 +181,8 @@ class Builder:
         """Debian, the agent and its packages, and our own files over them."""
         with self._step("tree"):
             tree.mkdir()
-            call(["tar", "--extract", "--numeric-owner", "--xattrs", "--xattrs-include=*", "-C", tree, "-f", base])
+            words = ("--numeric-owner", "--xattrs", "--xattrs-include=*", "--exclude=./dev/*")  # only real root may make those
+            call(["tar", "--extract", *words, "-C", tree, "-f", base])
             lay(FILES, tree)
             for name, place in INSTALLED:
                 (tree / place).parent.mkdir(parents=True, exist_ok=True)
@@ -187,7 +190,8 @@ class Builder:
             self._agent(tree, packages)
             self._names(tree)
             (tree / "usr/lib/NetworkManager/system-connections/mobile.nmconnection").chmod(0o600)
-            within(tree, SETTLE, epoch_s=self._recipe.epoch_s)
+            depmod = "".join(f"depmod {release}\n" for release in prune(tree))
+            within(tree, depmod + SETTLE, epoch_s=self._recipe.epoch_s)
             shutil.rmtree(tree / "dev")
             for name in ("dev", "proc", "sys", "run", "tmp"):
                 (tree / name).mkdir(exist_ok=True)
@@ -226,9 +230,8 @@ class Builder:
             firmware = tree / "usr/lib/raspi-firmware"
             for each in (*firmware.glob("start*.elf"), *firmware.glob("fixup*.dat"), firmware / "bootcode.bin"):
                 shutil.copy2(each, folder)
-            for pattern in ("bcm2711*.dtb", "bcm2837*.dtb"):
-                for each in tree.glob(f"usr/lib/linux-image-*/broadcom/{pattern}"):
-                    shutil.copy2(each, folder)
+            for each in board_trees(tree):
+                shutil.copy2(each, folder)
             for board, target in (("rpi_3", "u-boot-3.bin"), ("rpi_4", "u-boot-4.bin"), ("rpi_arm64", "u-boot.bin")):
                 shutil.copyfile(tree / f"usr/lib/u-boot/{board}/u-boot.bin", folder / target)
             shutil.copyfile(HERE / "config.txt", folder / "config.txt")
@@ -245,7 +248,7 @@ class Builder:
     def _root(self, path: Path, tree: Path) -> None:
         with self._step("root"):
             words = ("-O", "^has_journal", "-m", "0")
-            make_ext4(path, tree, *words, mib=SLOT_MIB, uuid=ROOT_UUID, epoch_s=self._recipe.epoch_s)
+            make_ext4(path, tree, *words, mib=ROOT_MIB, uuid=ROOT_UUID, epoch_s=self._recipe.epoch_s)
 
     def _data(self, path: Path, tree: Path, folder: Path) -> None:
         """What outlives every firmware: empty folders, each its user's, as the image's tmpfiles.d names them."""
@@ -309,6 +312,7 @@ def _layout(name: str) -> str:
     partition rootfs-a {{
         partition-type = 0x83
         image = "root.ext4"
+        size = {SLOT_MIB}M
     }}
     partition rootfs-b {{
         partition-type = 0x83

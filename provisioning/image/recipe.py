@@ -42,6 +42,8 @@ ENV_BYTES: Final = SECTOR_BYTES
 """One sector: the card writes it whole or not at all."""
 ENV: Final = {"BOOT_ORDER": "A B", "BOOT_A_LEFT": "3", "BOOT_B_LEFT": "3"}
 BOOT_MIB, SLOT_MIB, DATA_MIB = 96, 900, 256
+ROOT_MIB: Final = 704
+"""Of a slot so much is file system: each update carries a hash (32 B) of each of its blocks. mke2fs refuses what outgrows it."""
 ROOT_UUID: Final = "4c6f6131-0000-4000-8000-000000000002"
 DATA_UUID: Final = "4c6f6131-0000-4000-8000-000000000004"
 _VERSION: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+~-]{0,63}")
