@@ -286,6 +286,12 @@ class InstallEnded(Struct, frozen=True):
     lasting: bool = False
 
 
+class BundleBrought(Struct, frozen=True):
+    """Somebody at the node handed in this bundle whole: installing it takes nothing from the link and needs no night."""
+
+    sha256: str
+
+
 class SlotConfirmed(Struct, frozen=True):
     """The slot that runs was marked good: the boot loader counts its starts no more."""
 
@@ -331,6 +337,7 @@ Event = (
     | SlotsChecked
     | InstallProgressed
     | InstallEnded
+    | BundleBrought
     | SlotConfirmed
     | SlotsFailed
     | DriverFailed

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from edge_agent import bringing
 from edge_agent.config import Config, ConfigWrong, load
 from edge_agent.drivers.broker import tls_context
 from edge_agent.drivers.stick import FOLDER, MOST_FILES, REFUSED
@@ -123,6 +124,19 @@ def lay(raws: list[bytes], state: Path) -> list[Path]:
     return paths
 
 
+def bring(bundles: list[bringing.Found], state: Path) -> list[str]:
+    """Copy firmware bundles into the node's folder; a sentence about each that could not be. Raises OSError."""
+    troubles = []
+    for each in bundles:
+        version = each.releases[0].body.version
+        print(f"đang chép gói phần mềm / copying firmware {version}: {each.name}", flush=True)  # noqa: T201
+        if why := bringing.lay(each, state):
+            troubles.append(f"{each.name}: {why}")
+        else:
+            print(f"đã chép, cài ngay khi im tiếng / copied; it is installed as soon as nothing sounds: {version}")  # noqa: T201
+    return troubles
+
+
 def wait(paths: list[Path], wait_s: float) -> tuple[int, list[str], int]:
     """Until the agent has judged all: how many it took or had, the refusals in words, how many still lie there."""
     until_s = time.monotonic() + wait_s
@@ -140,7 +154,9 @@ def wait(paths: list[Path], wait_s: float) -> tuple[int, list[str], int]:
 def main(words: list[str]) -> int:
     """Run the command; status 0: all judged, 1: something refused or nothing handed in, 3: the agent did not answer."""
     parser = argparse.ArgumentParser(prog="loa-agent import", description=__doc__)
-    parser.add_argument("folder", type=Path, nargs="?", help="a folder of sealed documents, as `loa export` writes on a stick")
+    parser.add_argument(
+        "folder", type=Path, nargs="?", help="sealed documents, and firmware (--release), as `loa export` writes them on a stick"
+    )
     parser.add_argument("--https", action="store_true", help="take them from the controller over HTTPS instead")
     parser.add_argument("--config", type=Path, required=True, help="the node's node.toml")
     parser.add_argument("--wait-s", type=float, default=WAIT_S, help="how long to wait for the agent's answer")
@@ -150,18 +166,21 @@ def main(words: list[str]) -> int:
     try:
         config = load(args.config)
         raws = fetch(config) if args.https else read(args.folder)
+        bundles, troubles = ([], []) if args.https else bringing.find(args.folder, raws)
         state = config.path(config.identity.state)
         become_owner(state)
+        troubles += bring(bundles, state)
         paths = lay(raws, state)
     except (ConfigWrong, ImportRefused, OSError) as error:
         print(f"loa-agent import: {error}", file=sys.stderr)  # noqa: T201
         return 1
     taken, refused, left = wait(paths, args.wait_s)
-    troubles = [line for line in refused if not any(f": {code}:" in line for code in SETTLED)]
+    untaken = [line for line in refused if not any(f": {code}:" in line for code in SETTLED)]
+    troubles += untaken
     for line in troubles:
         print(f"từ chối / refused: {line}", file=sys.stderr)  # noqa: T201
-    print(f"đã nhận hoặc đã có {taken}, không cần {len(refused) - len(troubles)}, từ chối {len(troubles)}, đang chờ {left}")  # noqa: T201
-    print(f"taken or held {taken}, not needed {len(refused) - len(troubles)}, refused {len(troubles)}, waiting {left}")  # noqa: T201
+    print(f"đã nhận hoặc đã có {taken}, không cần {len(refused) - len(untaken)}, từ chối {len(untaken)}, đang chờ {left}")  # noqa: T201
+    print(f"taken or held {taken}, not needed {len(refused) - len(untaken)}, refused {len(untaken)}, waiting {left}")  # noqa: T201
     if left:
         print("cụm loa không chạy: sẽ nhận khi khởi động / the agent is not running: it takes them when it starts")  # noqa: T201
         return 3

@@ -156,10 +156,11 @@ def open_slots(
     """Whoever keeps the two copies of the firmware; a machine with one copy needs no D-Bus in its memory."""
     if not has_slots(config):
         return NoSlots()
+    from edge_agent.drivers.slots.blocks import FOLDER as BUNDLES
     from edge_agent.drivers.slots.proxied import ProxiedSlots
     from edge_agent.drivers.slots.proxy import RangeProxy
 
-    source = RangeProxy(media_url, state / "bundle", context, authorise, emit, chance, most_bytes_s=BUNDLE_MOST_BYTES_S)
+    source = RangeProxy(media_url, state / BUNDLES, context, authorise, emit, chance, most_bytes_s=BUNDLE_MOST_BYTES_S)
     return ProxiedSlots(emit, source)
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -12,10 +13,12 @@ from typing import Any, Final
 from controller.media import path_of
 from demo import words
 from demo.stage import Stage
+from provisioning.image.tools import call
 from tests import chronyd
 
 SETTLEMENT: Final = "52.24076.001"
 HOUR_S: Final = 3_600
+STICK_KIB: Final = 1 << 20
 
 
 class Office(Stage):
@@ -130,6 +133,15 @@ class Office(Stage):
             rule = f"FREQ=DAILY;BYHOUR={local.tm_hour};BYMINUTE={local.tm_min};BYSECOND={local.tm_sec}"
             table += f'[[items]]\ntitle = "Bản tin thử {number}"\nrule = "{rule}"\nmedia = "{sha256}"\n'
         self._publish("programme", table, "--accept-findings")
+
+    def write_stick(self, node: str, version: str, image: Path) -> None:
+        """All that a node needs, and a firmware, on a FAT file system; by the operator's command."""
+        folder = self.folder / "stick"
+        shutil.rmtree(folder, ignore_errors=True)
+        self.loa("export", folder, "--for-node", node, "--release", version)
+        image.unlink(missing_ok=True)
+        call(["mkfs.vfat", "-n", "LOA", "-C", image, str(STICK_KIB)])
+        call(["mcopy", "-i", image, *sorted(folder.iterdir()), "::"])
 
     # --- the release desk and the operator ---
 

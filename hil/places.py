@@ -97,6 +97,13 @@ def recording(words: str, card: Path, log: Path) -> str:
     return words.replace(plain, kept)
 
 
+def with_stick(words: str, stick: Path) -> str:
+    """QEMU's words, and a USB stick that the guest may only read."""
+    return (
+        f"{words} -device qemu-xhci -drive if=none,id=stick,format=raw,readonly=on,file={stick} -device usb-storage,drive=stick"
+    )
+
+
 @attr.s(eq=False)
 class Listener(Driver):  # type: ignore[misc]
     """Samples that go on being written to a file: 48 kHz, 16 bit, one channel."""

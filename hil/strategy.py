@@ -1,6 +1,7 @@
 """One strategy for both places: off, flashed, booted, online. Each state is reached from the one before."""
 
 import enum
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -11,7 +12,7 @@ from labgrid.strategy import Strategy, StrategyError
 from labgrid.util import get_free_port
 
 from hil.office import Office
-from hil.places import recording
+from hil.places import recording, with_stick
 
 BOOT_S: Final = 420
 ONLINE_S: Final = 240
@@ -122,9 +123,15 @@ class NodeStrategy(Strategy):  # type: ignore[misc]  # labgrid has no types
 
     def record(self, log: Path | None) -> None:
         """Keep every write to the card in a log from the next start on, or no more; QEMU alone can."""
+        self._rebuild(lambda plain: plain if log is None else recording(plain, self.card.file, log))
+
+    def plug_in(self, stick: Path | None) -> None:
+        """A USB stick with this content is there from the next start on, or none; QEMU alone can."""
+        self._rebuild(lambda plain: plain if stick is None else with_stick(plain, stick))
+
+    def _rebuild(self, change: Callable[[str], str]) -> None:
         self.target.deactivate(self.power)
-        plain = self.__dict__.setdefault("_plain", self.power.extra_args)
-        self.power.extra_args = plain if log is None else recording(plain, self.card.file, log)
+        self.power.extra_args = change(self.__dict__.setdefault("_plain", self.power.extra_args))
         self.target.activate(self.power)
 
     def run(self, command: str, deadline_s: float = COMMAND_S) -> list[str]:

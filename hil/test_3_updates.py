@@ -9,10 +9,15 @@ from hil.card import Card, copy_sparse, remove
 from hil.made import Made
 from hil.office import Office
 from hil.strategy import NodeStrategy, Status
-from hil.updating import AGENT_ONLY, BAD_LINK, fallen_back, refusal, update
+from hil.updating import AGENT_ONLY, BAD_LINK, fallen_back, refusal, runs, update
 
 BACK_S: Final = 600
+TRIAL_S: Final = 900
 MIB: Final = 1 << 20
+CUT_OFF: Final = (
+    "add table inet cut; add chain inet cut out {{ type filter hook output priority 0; }};"
+    " add rule inet cut out ip daddr {office} tcp sport != 22 drop; add rule inet cut out ip daddr {office} udp dport != 67 drop"
+)
 
 
 def test_bytes_that_are_not_the_released_ones_are_refused(node: NodeStrategy, office: Office, made: Made) -> None:
@@ -50,6 +55,40 @@ def test_an_update_streams_through_a_bad_link_into_b_and_another_back_into_a(
     assert node.copy() == "B"
     update(node, office, made.bundle(1), "2026.11.1")
     assert node.copy() == "A"
+
+
+@pytest.mark.long
+@pytest.mark.lg_feature("virtual")
+def test_a_bundle_on_a_stick_updates_a_node_that_reaches_nobody(
+    node: NodeStrategy, office: Office, made: Made, tmp_path: Path
+) -> None:
+    """No broker, no controller, no time: the technician plugs in a stick and says import. By day or night."""
+    node.transition("online")
+    before = node.copy()
+    build = 1 if any("2026.11.2" in line for line in node.run("cat /etc/os-release")) else 2
+    office.release(made.bundle(build))
+    stick = tmp_path / "stick.img"
+    office.write_stick(node.node, f"2026.11.{build}", stick)
+    node.turn_off()
+    node.plug_in(stick)
+    node.turn_on()
+    try:
+        node.status = Status.online
+        node.run(f"nft '{CUT_OFF.format(office=office.host)}'")
+        node.run("mount -o ro /dev/sda /mnt")
+        said = node.run("/opt/loa/bin/loa-agent import /mnt --config /etc/loa/node.toml", deadline_s=300)
+        print("\n".join(said))
+        node.run("umount /mnt")
+        office.until(lambda: runs(node, f"2026.11.{build}"), "the stick's build", BACK_S + TRIAL_S)
+    finally:
+        node.turn_off()
+        node.plug_in(None)
+    node.turn_on()
+    node.status = Status.online
+    assert node.copy() != before
+    office.until(lambda: office.is_online(node.node), "the node online", BACK_S)
+    node.point_to_clock()
+    office.until(lambda: f"BOOT_{node.copy()}_LEFT=3" in node.run("fw_printenv"), "a copy marked good", TRIAL_S)
 
 
 @pytest.mark.parametrize(

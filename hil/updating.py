@@ -53,7 +53,7 @@ def update(
     print(
         f"update to {version}: written in {took_s:.0f} s, {carried} bytes on the wire, {carried / size:.1%} of {size}", flush=True
     )
-    office.until(lambda: _runs(node, version), "the new build", BACK_S)
+    office.until(lambda: runs(node, version), "the new build", BACK_S)
     node.point_to_clock()
     office.until(lambda: standing() == "good", "a copy marked good", BACK_S)
     print(f"update to {version}: good {time.monotonic() - began:.0f} s after it was offered", flush=True)
@@ -75,7 +75,7 @@ class Cuts:
             self._node.power.monitor_command("set_link", {"name": "n0", "up": True})
 
 
-def _runs(node: NodeStrategy, version: str) -> bool:
+def runs(node: NodeStrategy, version: str) -> bool:
     """Whether this build runs; a connection that its restart broke is made anew."""
     try:
         return any(version in line for line in node.run("cat /etc/os-release"))

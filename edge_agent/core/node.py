@@ -24,6 +24,7 @@ from edge_agent.core.state import MS_NS, State, Turn
 from edge_agent.events import (
     Arrived,
     Booted,
+    BundleBrought,
     ClockChecked,
     DriverFailed,
     Event,
@@ -119,6 +120,8 @@ def _happened(turn: Turn, event: Event) -> None:  # noqa: C901, PLR0912, PLR0915
             turn.set(sounded_once=True)
         case SlotsChecked() | InstallProgressed() | InstallEnded() | SlotConfirmed() | SlotsFailed():
             update.happened(turn, event)
+        case BundleBrought():
+            turn.set(bundle_brought=event.sha256)
         case MachineChecked():
             _machine(turn, event)
         case DriverFailed():

@@ -266,6 +266,8 @@ class State(Struct, frozen=True, kw_only=True):
     update_recalled: bool = False
     """Whether what is in `update` was begun before this program started, and not weighed against the slots yet."""
     update_waits: str = ""
+    bundle_brought: str = ""
+    """The bundle that lies here whole, by hand."""
     update_again_ns: int = 0
     update_asked_ns: int | None = None
     update_bytes: int = 0

@@ -48,6 +48,12 @@ def why_not_install(turn: Turn, found: Candidate) -> str:
     return why_loud(turn) or _why_no_budget(turn, found) or _why_not(turn, found, INSTALL_MS + RESTART_MS)
 
 
+def _is_brought(turn: Turn, found: Candidate | None) -> bool:
+    """Whether somebody stands at the node who handed this bundle in: it costs the SIM nothing, and he waits for no night."""
+    meant = found or update_view.candidate(turn)
+    return meant is not None and meant.release.body.bundle.sha256 == turn.state.bundle_brought
+
+
 def _why_not(turn: Turn, found: Candidate | None, span_ms: int) -> str:
     state = turn.state
     if state.power_low:
@@ -55,19 +61,19 @@ def _why_not(turn: Turn, found: Candidate | None, span_ms: int) -> str:
     if found is not None and (why := authority.why_not(turn, found.release, found.keyids)) is not None:
         return f"authority: {why}"
     if not state.clock_usable:
-        return "clock"
+        return "" if _is_brought(turn, found) else "clock"
     try:
         is_open = night_at(supply.budgets(turn), state.node, turn.now.wall_ms).is_open(turn.now.wall_ms)
     except Malformed:  # a clock beyond the calendar is as good as none
         return "clock"
-    if not is_open:
+    if not is_open and not _is_brought(turn, found):
         return "window"
     return "programme-soon" if _due_within(turn, span_ms) else ""
 
 
 def _why_no_budget(turn: Turn, found: Candidate) -> str:
     """The whole bundle must fit: what an adaptive install spares is known only afterwards."""
-    left = budget_bytes(turn)
+    left = None if _is_brought(turn, found) else budget_bytes(turn)
     return "budget" if left is not None and left < found.release.body.bundle.bytes else ""
 
 

@@ -31,7 +31,8 @@ fi
 env export -c -s ${size} ${kernel_addr_r} BOOT_ORDER BOOT_A_LEFT BOOT_B_LEFT
 ${devtype} write ${kernel_addr_r} ${sector} 1
 echo "loa: copy ${slot}, tries left A ${BOOT_A_LEFT}, B ${BOOT_B_LEFT}"
-setenv bootargs "root=PARTUUID=4c6f6131-0${part} rauc.slot=${slot} ro rootwait panic=5 console=tty1 console=ttyS1,115200 console=ttyAMA0,115200 net.ifnames=0 quiet"
+# i6300esb: QEMU's watchdog; its 30 s are not enough for a start beside another machine. A Pi's is not touched by this.
+setenv bootargs "root=PARTUUID=4c6f6131-0${part} rauc.slot=${slot} ro rootwait panic=5 console=tty1 console=ttyS1,115200 console=ttyAMA0,115200 net.ifnames=0 i6300esb.heartbeat=60 quiet"
 setenv tree ${fdtcontroladdr}
 test -n "${fdt_addr}" && setenv tree ${fdt_addr}
 # A Pi's ramdisk_addr_r lies 38.5 MiB above the kernel's place, where Debian's kernel reaches to once it is moved: 64 MiB are free.

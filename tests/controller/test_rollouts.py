@@ -20,7 +20,8 @@ from controller.actions.rollout_views import PlanView, RolloutView, RolloutWish
 from controller.actions.views import AuditView, DocumentView
 from controller.ca import client_context
 from controller.core.rollout import Bounds
-from protocol.envelope import seal
+from controller.media import path_of
+from protocol.envelope import payload_of, seal
 from protocol.release import Bundle, Release, ReleaseBody
 from protocol.reports import UpdateState
 from protocol.units import MAX_MS
@@ -363,3 +364,31 @@ def test_the_commands_plan_ask_start_show_pause_and_abort(hq: Headquarters, prep
         assert (refused.returncode, refused.stdout) == (1, "")
         assert said in refused.stderr
         assert "Traceback" not in refused.stderr
+
+
+def test_a_stick_takes_a_release_and_its_firmware_along(hq: Headquarters, prepared: str, tmp_path: Path) -> None:
+    stick = tmp_path / "stick"
+    said = loa(hq, "export", str(stick), "--area", SETTLEMENT, "--release", "2026.11.7")
+    assert said.returncode == 0, said.stderr
+    (firmware,) = stick.glob("*.raucb")
+    (paper,) = stick.glob("release-*.json")
+    body = payload_of(paper.read_bytes().strip()).body
+    assert (sha256_of(firmware.read_bytes()), firmware.name) == (body.bundle.sha256, "loa-node-2026.11.7.raucb")
+    without = loa(hq, "export", str(tmp_path / "other"), "--area", SETTLEMENT)
+    assert without.returncode == 0
+    assert not [*(tmp_path / "other").glob("*.raucb"), *(tmp_path / "other").glob("release-*")]
+
+
+def test_a_release_or_its_firmware_that_is_not_here_is_a_sentence(hq: Headquarters, prepared: str, tmp_path: Path) -> None:
+    unknown = loa(hq, "export", str(tmp_path / "a"), "--area", SETTLEMENT, "--release", "1999.1")
+    assert (unknown.returncode, "no release 1999.1" in unknown.stderr) == (1, True)
+    release = payload_of(hq.http.get(f"/v1/documents/{prepared}").content)
+    kept = path_of(hq.state / "media", release.body.bundle.sha256)
+    hidden = kept.with_suffix(".hidden")
+    kept.rename(hidden)
+    try:
+        said = loa(hq, "export", str(tmp_path / "b"), "--area", SETTLEMENT, "--release", prepared[:12])
+    finally:
+        hidden.rename(kept)
+    assert (said.returncode, "loa rollout bundle" in said.stderr) == (1, True)
+    assert not (tmp_path / "a").exists()

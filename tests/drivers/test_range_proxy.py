@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import random
 import shutil
 import ssl
@@ -20,7 +21,7 @@ from edge_agent.drivers.slots.blocks import BLOCK_BYTES, Blocks
 from edge_agent.drivers.slots.image import Running
 from edge_agent.drivers.slots.proxied import ProxiedSlots
 from edge_agent.drivers.slots.proxy import RangeProxy
-from edge_agent.events import InstallEnded, MediaReceived, SlotsChecked
+from edge_agent.events import BundleBrought, InstallEnded, MediaReceived, SlotsChecked
 from tests.fakes.ab_machine import Image, Machine
 from tests.fakes.rauc import Service, private_bus
 from tests.media_server import Manner, MediaServer, trusted_server
@@ -169,6 +170,41 @@ async def test_a_map_that_a_power_cut_left_behind_claims_no_block_that_is_not_th
     again = Blocks(tmp_path / "b", "7c" * 32, SIZE)
     assert again.missing(0, SIZE) == (3 * BLOCK_BYTES, SIZE)
     assert again.read(0, 3 * BLOCK_BYTES) == CONTENT[: 3 * BLOCK_BYTES]
+
+
+def lay_whole(folder: Path, content: bytes = CONTENT) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / f"{hashlib.sha256(CONTENT).hexdigest()}.whole").write_bytes(content)
+
+
+async def test_a_bundle_that_was_brought_is_told_of_and_asks_nothing_of_the_link(tmp_path, server):
+    lay_whole(tmp_path / "bundle")
+    async with Streaming(tmp_path, server) as streaming:
+        await until(lambda: BundleBrought(server.bundle) in streaming.events)
+        streaming.open(budget=0)
+        assert await streaming.range(0, SIZE) == CONTENT
+        assert streaming.server.asked == []
+        assert [path.suffix for path in sorted(streaming.folder.iterdir())] == [".map", ".part"]
+        assert streaming.proxy.close(keep=True) == ""
+        streaming.open(budget=0)
+        assert await streaming.range(5, SIZE) == CONTENT[5:], "it outlives an installation that was cut short"
+
+
+async def test_a_bundle_that_is_brought_while_the_link_is_gone_goes_on_at_once(streaming: Streaming):
+    streaming.server.manners = [Manner(cut_after=10_000), *(Manner(status=503) for _ in range(200))]
+    streaming.open()
+    asked = asyncio.create_task(streaming.range(0, SIZE))
+    await until(lambda: len(streaming.server.asked) > 3)
+    lay_whole(streaming.folder)
+    assert await asyncio.wait_for(asked, 10) == CONTENT
+
+
+async def test_a_file_of_another_size_is_no_bundle_and_goes(tmp_path, server):
+    lay_whole(tmp_path / "bundle", CONTENT[:-1])
+    async with Streaming(tmp_path, server) as streaming:
+        streaming.open()
+        assert await streaming.range(0, 9_000) == CONTENT[:9_000]
+        assert not list(streaming.folder.glob("*.whole"))
 
 
 async def test_the_budget_of_the_sim_ends_it_and_what_came_is_kept(streaming: Streaming):

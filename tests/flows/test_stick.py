@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from edge_agent.drivers.store.database import Database
 from protocol import keys
 from protocol.documents import Person, Role, Root
 from protocol.envelope import digest_of, payload_of, seal
+from protocol.release import Bundle, Release, ReleaseBody
 from tests.commune import AgentProcess, Commune, now_ms
 from tests.flows.conftest import FIRST
 
@@ -139,6 +141,35 @@ def test_a_folder_without_documents_is_a_sentence(alone, tmp_path):
     node = alone.add_node(FIRST)
     said = hand_in(alone, node, tmp_path)
     assert (said.returncode, "holds no sealed documents" in said.stderr) == (1, True)
+
+
+def release_of(commune: Commune, content: bytes) -> bytes:
+    body = ReleaseBody(
+        version="2026.11.7",
+        build=7,
+        floor=1,
+        bundle=Bundle(sha256=hashlib.sha256(content).hexdigest(), bytes=len(content)),
+        manifest="3d" * 32,
+    )
+    made = Release(**(commune._document("52") | {"subject": "loa-node"}), body=body)
+    return commune.seal_as(made)
+
+
+def test_firmware_on_the_stick_is_copied_whole_beside_the_release_that_names_it(alone, tmp_path):
+    node, content = alone.add_node(FIRST), os.urandom(3_000_000)
+    stick = write(tmp_path / "stick", [release_of(alone, content)])
+    (stick / "right.raucb").write_bytes(content)
+    (stick / "rotten.raucb").write_bytes(content[:-1] + b"\0")
+    (stick / "other.raucb").write_bytes(content[:-1])
+    said = hand_in(alone, node, stick, wait_s=0)
+    folder = alone.nodes[node].parent / "state" / "bundle"
+    (laid,) = folder.iterdir()
+    assert laid.read_bytes() == content
+    assert laid.name == f"{hashlib.sha256(content).hexdigest()}.whole"
+    assert "other.raucb: no release on the stick is about it" in said.stderr
+    assert "rotten.raucb: its content is not what release 2026.11.7 names" in said.stderr
+    assert "right.raucb" not in said.stderr
+    assert "2026.11.7" in said.stdout
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give itself away")

@@ -7,12 +7,23 @@ import threading
 from pathlib import Path
 from typing import Final
 
+FOLDER: Final = "bundle"
+"""Under the node's memory."""
+WHOLE: Final = ".whole"
 BLOCK_BYTES: Final = 4_096
 """RAUC reads bundles through a block device of 4 KiB blocks."""
 
 
+def brought(folder: Path) -> str:
+    """The hash of a bundle that was laid here whole, and not opened yet; "" without one."""
+    return next((path.stem for path in sorted(folder.glob(f"*{WHOLE}"))), "")
+
+
 class Blocks:
-    """The blocks of one bundle. Another bundle's are thrown away when this one's are opened. Raises OSError."""
+    """The blocks of one bundle. Another bundle's are thrown away when this one's are opened. Raises OSError.
+
+    A whole one, which `loa-agent import` laid beside them, takes their place at any time.
+    """
 
     def __init__(self, folder: Path, sha256: str, size: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -22,6 +33,7 @@ class Blocks:
         self.size = size
         self._lock = threading.RLock()  # closed from the loop while a thread writes: its number may be another file's by then
         self._data, self._map = folder / f"{sha256}.part", folder / f"{sha256}.map"
+        self._whole = folder / f"{sha256}{WHOLE}"
         count = -(-size // BLOCK_BYTES)
         with contextlib.suppress(FileNotFoundError):
             self._there = bytearray(self._map.read_bytes())
@@ -29,9 +41,30 @@ class Blocks:
             self._there = bytearray(count)
         self._file = os.open(self._data, os.O_RDWR | os.O_CREAT, 0o600)
         os.ftruncate(self._file, size)
+        self._take_whole()
+
+    def _take_whole(self) -> None:
+        """The blocks that came go, whatever their map said: it is written anew before anybody reads it."""
+        with self._lock, contextlib.suppress(FileNotFoundError):
+            if self._whole.stat().st_size != self.size:
+                self._whole.unlink()
+                return
+            self._map.unlink(missing_ok=True)
+            self._whole.replace(self._data)
+            os.close(self._opened)
+            self._file = os.open(self._data, os.O_RDWR)
+            self._there = bytearray(b"\1" * len(self._there))
+            self.keep()
+
+    @property
+    def missing_bytes(self) -> int:
+        """How much of it may still come, to a block."""
+        return self._there.count(0) * BLOCK_BYTES
 
     def missing(self, begin: int, end: int) -> tuple[int, int] | None:
         """The first run of bytes from block to block that is not there and is needed for [begin, end)."""
+        if self._there.count(0):
+            self._take_whole()
         last = -(-end // BLOCK_BYTES)
         first = self._there.find(0, begin // BLOCK_BYTES, last)
         if first < 0:

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Final
 
 from edge_agent.commands import Install
-from edge_agent.drivers.slots.blocks import Blocks
+from edge_agent.drivers.slots.blocks import Blocks, brought
 from edge_agent.drivers.slots.upstream import Refused, Upstream
 from edge_agent.errors import FetchFailed
-from edge_agent.events import Event, MediaReceived
+from edge_agent.events import BundleBrought, Event, MediaReceived
 
 log = logging.getLogger(__name__)
 HEAD_MAX_BYTES: Final = 8_192
@@ -31,6 +31,7 @@ TELL_EVERY_BYTES: Final = 2**18
 TIMEOUT_S: Final = 30.0
 FIRST_WAIT_S: Final = 1.0
 LONGEST_WAIT_S: Final = 60.0
+LOOK_EVERY_S: Final = 2.0
 DISK_RESERVE_BYTES: Final = 64 * 2**20
 REQUEST: Final = re.compile(r"(GET|HEAD) /([0-9a-f]{64}) HTTP/1\.[01]")
 RANGE: Final = re.compile(r"^range:[ \t]*bytes=(\d{1,15})-(\d{0,15})[ \t]*$", re.IGNORECASE | re.MULTILINE)
@@ -84,7 +85,7 @@ class RangeProxy:
         self._port = server.sockets[0].getsockname()[1]
         try:
             async with server:
-                await server.serve_forever()
+                await self._look_for_brought()
         finally:
             self._port = 0
             if self._job is not None:
@@ -99,9 +100,10 @@ class RangeProxy:
             self.close(keep=True)
         self._folder.mkdir(parents=True, exist_ok=True)
         blocks = Blocks(self._folder, wanted.sha256, wanted.bytes)
-        if shutil.disk_usage(self._folder).free < wanted.bytes + DISK_RESERVE_BYTES:
+        if shutil.disk_usage(self._folder).free < blocks.missing_bytes + DISK_RESERVE_BYTES:
+            missing_bytes = blocks.missing_bytes
             blocks.close(drop=False)
-            raise OSError(f"no room: {wanted.bytes} bytes may come, beside a reserve for emergencies")
+            raise OSError(f"no room: {missing_bytes} bytes may come, beside a reserve for emergencies")
         self._job = _Job(wanted, blocks)
         return f"http://127.0.0.1:{self._port}/{wanted.sha256}"
 
@@ -122,6 +124,16 @@ class RangeProxy:
         with contextlib.suppress(OSError):
             job.blocks.close(drop=not (keep or why))
         return why
+
+    async def _look_for_brought(self) -> None:
+        """Tell of a bundle that was handed in whole, until cancelled."""
+        told = ""
+        while True:
+            found = await asyncio.to_thread(brought, self._folder)
+            if found and found != told:
+                told = found
+                self._emit(BundleBrought(found))
+            await asyncio.sleep(LOOK_EVERY_S)
 
     # --- one connection of RAUC ---
 
