@@ -1,12 +1,13 @@
 """From a blank card to sound: flashed, booted, enrolled, placed; an emergency and a bulletin are heard."""
 
+import json
 import socket
 import time
 from typing import Any
 
 import pytest
 
-from hil.made import FOLDER
+from hil.made import FOLDER, Made
 from hil.office import Office
 from hil.places import sounded_s, tone_s
 from hil.strategy import NodeStrategy
@@ -45,6 +46,21 @@ def test_an_emergency_is_heard_and_its_stop_ends_it(node: NodeStrategy, office: 
     time.sleep(5)
     assert sounded_s(node.sound.since(after)) < 0.5
     assert node.amplifier_is_on() in (False, None)
+
+
+def test_the_technicians_check_from_a_laptop_is_green_and_its_tone_is_heard(
+    node: NodeStrategy, office: Office, made: Made
+) -> None:
+    node.transition("online")
+    mark, place = node.sound.mark(), node.ssh.networkservice
+    way = ("--port", str(place.port or 22), "--identity", made.ssh_key)
+    sheet = json.loads(office.provision("check", place.address, *way, "--json"))
+    verdicts = {check["name"]: check["verdict"] for check in sheet["checks"]}
+    print(f"check: {verdicts}")
+    assert sheet["node"] == node.node
+    assert {verdicts[name] for name in ("sound", "link", "time", "storage", "enrolment", "firmware")} == {"good"}
+    assert sounded_s(node.sound.since(mark)) >= 1
+    office.until(lambda: office.is_online(node.node), "the agent back", HEARD_S)
 
 
 @pytest.mark.lg_feature("virtual")

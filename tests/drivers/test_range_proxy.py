@@ -184,10 +184,12 @@ async def test_a_bundle_that_was_brought_is_told_of_and_asks_nothing_of_the_link
         streaming.open(budget=0)
         assert await streaming.range(0, SIZE) == CONTENT
         assert streaming.server.asked == []
-        assert [path.suffix for path in sorted(streaming.folder.iterdir())] == [".map", ".part"]
         assert streaming.proxy.close(keep=True) == ""
+        assert [path.suffix for path in streaming.folder.iterdir()] == [".whole"]
         streaming.open(budget=0)
         assert await streaming.range(5, SIZE) == CONTENT[5:], "it outlives an installation that was cut short"
+        streaming.proxy.close(keep=False)
+        assert list(streaming.folder.iterdir()) == []
 
 
 async def test_a_bundle_that_is_brought_while_the_link_is_gone_goes_on_at_once(streaming: Streaming):
@@ -197,6 +199,7 @@ async def test_a_bundle_that_is_brought_while_the_link_is_gone_goes_on_at_once(s
     await until(lambda: len(streaming.server.asked) > 3)
     lay_whole(streaming.folder)
     assert await asyncio.wait_for(asked, 10) == CONTENT
+    assert [path.suffix for path in streaming.folder.iterdir()] == [".whole"]
 
 
 async def test_a_file_of_another_size_is_no_bundle_and_goes(tmp_path, server):

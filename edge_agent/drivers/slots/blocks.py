@@ -15,7 +15,7 @@ BLOCK_BYTES: Final = 4_096
 
 
 def brought(folder: Path) -> str:
-    """The hash of a bundle that was laid here whole, and not opened yet; "" without one."""
+    """The hash of a bundle that was laid here whole; "" without one."""
     return next((path.stem for path in sorted(folder.glob(f"*{WHOLE}"))), "")
 
 
@@ -44,17 +44,18 @@ class Blocks:
         self._take_whole()
 
     def _take_whole(self) -> None:
-        """The blocks that came go, whatever their map said: it is written anew before anybody reads it."""
+        """From now on it is read from there, and what came by the link goes."""
         with self._lock, contextlib.suppress(FileNotFoundError):
             if self._whole.stat().st_size != self.size:
                 self._whole.unlink()
                 return
-            self._map.unlink(missing_ok=True)
-            self._whole.replace(self._data)
+            whole = os.open(self._whole, os.O_RDONLY)
             os.close(self._opened)
-            self._file = os.open(self._data, os.O_RDWR)
+            self._file = whole
+            self._map.unlink(missing_ok=True)
+            self._data.unlink(missing_ok=True)
+            self._data = self._whole
             self._there = bytearray(b"\1" * len(self._there))
-            self.keep()
 
     @property
     def missing_bytes(self) -> int:
@@ -95,6 +96,8 @@ class Blocks:
     def keep(self) -> None:
         """First the blocks, then the map: a power cut may cost blocks, and never makes one up."""
         with self._lock:
+            if self._data == self._whole:
+                return
             claimed = bytes(self._there)
             os.fsync(self._opened)
             new = self._map.with_suffix(".new")
