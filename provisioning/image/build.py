@@ -72,6 +72,7 @@ SETTLE: Final = f"""
 systemd-sysusers
 systemctl enable --quiet {ENABLED}
 systemctl mask --quiet rauc-mark-good.service apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer
+systemctl mask --quiet systemd-binfmt.service proc-sys-fs-binfmt_misc.automount
 python3 -m compileall -q --invalidation-mode unchecked-hash /opt/loa
 /opt/loa/bin/loa-agent --help >/dev/null
 rm -f /etc/ssh/ssh_host_*
