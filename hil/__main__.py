@@ -18,8 +18,8 @@ from hil.made import Made
 HERE: Final = Path(__file__).parent
 FOLDER: Final = Path("build/hil").resolve()
 LANES: Final = (
-    ("test_1_first_sound.py", "test_4_power_cuts.py", "test_6_raspberry_pi.py"),
-    ("test_2_faults.py", "test_3_updates.py", "test_5_bytes.py"),
+    ("test_1_first_sound.py", "test_3_updates.py", "test_5_bytes.py"),
+    ("test_2_faults.py", "test_4_power_cuts.py", "test_6_raspberry_pi.py"),
 )
 """Two nodes, each with an office of its own, side by side: most of a test is waiting."""
 

@@ -23,6 +23,8 @@ SAMPLES: Final = 5
 LONG_SAMPLES: Final = 30
 SEED: Final = 20261129
 BACK_S: Final = 600
+BOOTS: Final = Path(__file__).with_name("boots.json")
+"""What the last thirty of them did; committed."""
 SLOT_B: Final = 3
 DATA: Final = 4
 
@@ -34,6 +36,19 @@ class Recorded(msgspec.Struct):
     log: Path
     writes: list[Write]
     expected: Path
+
+
+class Booted(msgspec.Struct):
+    """A card that was cut, and how it came back."""
+
+    cut_at: int
+    of_writes: int
+    copy: str
+    version: str
+    online_s: int
+
+
+all_booted: list[Booted] = []
 
 
 @pytest.fixture(scope="module")
@@ -172,9 +187,19 @@ def test_a_card_cut_anywhere_boots_and_comes_online(node: NodeStrategy, office: 
     with node.card.opened() as path:
         copy_sparse(recorded.before, path)
         Disk(path, recorded.log, recorded.writes).lay(cut)
-    began_ms = time.time() * 1000
+    began_ms, began_s = time.time() * 1000, time.monotonic()
     node.turn_on()
     node.status = Status.online
     office.until(lambda: (office.node(node.node)["heard_at_ms"] or 0) > began_ms, "a hello of this start", BACK_S)
     office.until(lambda: office.is_online(node.node), "the node online", BACK_S)
-    print(f"cut at {instant} of {len(recorded.writes)}: copy {node.copy()}, {office.node(node.node)['version']}")
+    booted = Booted(
+        cut_at=instant,
+        of_writes=len(recorded.writes),
+        copy=node.copy(),
+        version=office.node(node.node)["version"],
+        online_s=round(time.monotonic() - began_s),
+    )
+    print(f"cut at {instant} of {len(recorded.writes)}: {booted}")
+    all_booted.append(booted)
+    if len(all_booted) == LONG_SAMPLES:
+        BOOTS.write_bytes(msgspec.json.format(msgspec.json.encode(all_booted)) + b"\n")
