@@ -1,10 +1,12 @@
 """What the tests are made of: the keys of a release desk, images of several builds, their bundles. Each is made once."""
 
+import contextlib
+import fcntl
 import functools
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -72,21 +74,32 @@ class Made:
     def built(self, build: int) -> Built:
         """The image of a build number, by the real builder; its slow steps are kept. 0 is the last point release of Debian's."""
         if build not in self._images:
-            main, security = mirrors()
-            version = f"2026.11.{build}" if build else "2026.10.1"
-            recipe = Recipe(
-                version=version,
-                build=max(build, 1),
-                epoch_s=EPOCH_S,
-                mirror=main,
-                security=security if build else None,
-                keyring=self.certificate.read_bytes(),
-            )
-            code = PROJECT if build <= 1 else self._changed_code(build)
-            told = functools.partial(print, f"image {version}:", flush=True)
-            builder = Builder(recipe, cache=cache_folder(), told=told, code=code)
-            self._images[build] = self._kept(recipe, self.folder / f"image-{build}", builder)
+            with self._alone():
+                self._images[build] = self._build(build)
         return self._images[build]
+
+    def _build(self, build: int) -> Built:
+        main, security = mirrors()
+        version = f"2026.11.{build}" if build else "2026.10.1"
+        recipe = Recipe(
+            version=version,
+            build=max(build, 1),
+            epoch_s=EPOCH_S,
+            mirror=main,
+            security=security if build else None,
+            keyring=self.certificate.read_bytes(),
+        )
+        code = PROJECT if build <= 1 else self._changed_code(build)
+        told = functools.partial(print, f"image {version}:", flush=True)
+        builder = Builder(recipe, cache=cache_folder(), told=told, code=code)
+        return self._kept(recipe, self.folder / f"image-{build}", builder)
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One lane makes, the other waits and finds it made."""
+        with (self.folder / "making").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     def _changed_code(self, build: int) -> Path:
         """The agent, a line more in each of its modules: no release of the agent alone changes more files than that."""
@@ -150,9 +163,16 @@ class Made:
     def _bundle(self, name: str, source: Path, make: Callable[[Path, Path], None]) -> Path:
         """Made in a folder of its own unless it is there; one that is older than what it is made from is made anew."""
         path = self.folder / name
+        with self._alone():
+            self._make_unless_there(path, source, make)
+        return path
+
+    def _make_unless_there(self, path: Path, source: Path, make: Callable[[Path, Path], None]) -> None:
         if path.exists() and path.stat().st_mtime < source.stat().st_mtime:
             path.unlink()
         if not path.exists():
+            half = path.with_name(f"half-{path.name}")
+            half.unlink(missing_ok=True)
             with tempfile.TemporaryDirectory(dir=self.folder) as work:
-                make(path, Path(work))
-        return path
+                make(half, Path(work))
+                half.rename(path)

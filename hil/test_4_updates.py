@@ -1,4 +1,4 @@
-"""Power that goes at any instant of an update: the card is rebuilt as it may be then, looked at, and a few of them are booted."""
+"""The firmware from A to B and back over a bad link, a controller that lies, and power that goes at any instant of it."""
 
 import random
 import time
@@ -13,7 +13,7 @@ from hil.card import Card, copy_sparse
 from hil.made import Made
 from hil.office import Office
 from hil.strategy import NodeStrategy, Status
-from hil.updating import update
+from hil.updating import AGENT_ONLY, BAD_LINK, refusal, update
 from hil.writes import Cut, Disk, Write, cut_at, read_log
 from provisioning.memory import Kept, read_kept
 from provisioning.pulled import taken_out
@@ -21,12 +21,36 @@ from provisioning.pulled import taken_out
 CUTS: Final = 1000
 SAMPLES: Final = 5
 LONG_SAMPLES: Final = 30
+MIB: Final = 1 << 20
 SEED: Final = 20261129
 BACK_S: Final = 600
 BOOTS: Final = Path(__file__).with_name("boots.json")
 """What the last thirty of them did; committed."""
 SLOT_B: Final = 3
 DATA: Final = 4
+
+
+def test_bytes_that_are_not_the_released_ones_are_refused(node: NodeStrategy, office: Office, made: Made) -> None:
+    """The controller lies: first a bundle, rightly signed, of another version; then the released one with blocks of its own."""
+    node.transition("online")
+    office.publish_network(node.node)
+    true = made.bundle(2).read_bytes()
+    middle = len(true) // 2
+    lies = {
+        "another manifest": made.twin(2, "2026.11.9").read_bytes(),
+        "other blocks": true[:MIB] + bytes(middle - MIB) + true[middle:],
+    }
+    reasons = []
+    for lie, content in lies.items():
+        assert len(content) == len(true)
+        office.release(made.bundle(2))
+        with office.lying_about(made.bundle(2), content):
+            reasons.append(refusal(node, office, "2026.11.2"))
+        print(f"{lie}: {reasons[-1]}")
+        assert node.copy() == "A"
+        assert any(line in ("BOOT_ORDER=A", "BOOT_ORDER=A B") for line in node.run("fw_printenv"))
+    assert ["manifest hash" in reason for reason in reasons] == [True, False]
+    assert office.is_online(node.node)
 
 
 class Recorded(msgspec.Struct):
@@ -36,6 +60,8 @@ class Recorded(msgspec.Struct):
     log: Path
     writes: list[Write]
     expected: Path
+    part: float
+    """Of the bundle's bytes, what came over the network."""
 
 
 class Booted(msgspec.Struct):
@@ -53,7 +79,7 @@ all_booted: list[Booted] = []
 
 @pytest.fixture(scope="module")
 def recorded(node: NodeStrategy, office: Office, made: Made) -> Recorded:
-    """The update into copy B, with every write to the card kept in order."""
+    """The update into a blank copy B, streamed over a bad link, with every write to the card kept in order."""
     node.transition("online")
     office.publish_network(node.node)
     if node.copy() == "B":
@@ -68,11 +94,27 @@ def recorded(node: NodeStrategy, office: Office, made: Made) -> Recorded:
     node.status = Status.online
     node.point_to_clock()
     office.until(lambda: office.node(node.node)["clock_state"] == "good", "a good clock", BACK_S)
-    update(node, office, made.bundle(2), "2026.11.2")
+    node.run(f"tc qdisc add dev eth0 root netem {BAD_LINK}")
+    part = update(node, office, made.bundle(2), "2026.11.2")
     time.sleep(30)
     node.turn_off()
     node.record(None)
-    return Recorded(before=before, log=log, writes=read_log(log), expected=made.built(2).rootfs)
+    return Recorded(before=before, log=log, writes=read_log(log), expected=made.built(2).rootfs, part=part)
+
+
+@pytest.mark.lg_feature("virtual")
+@pytest.mark.timeout(3600)
+def test_an_update_streams_through_a_bad_link_into_b_and_another_back_into_a(
+    recorded: Recorded, node: NodeStrategy, office: Office, made: Made
+) -> None:
+    assert recorded.part <= AGENT_ONLY
+    node.turn_on()
+    node.status = Status.online
+    assert node.copy() == "B"
+    node.point_to_clock()
+    node.run(f"tc qdisc add dev eth0 root netem {BAD_LINK}")
+    update(node, office, made.bundle(1), "2026.11.1")
+    assert node.copy() == "A"
 
 
 @pytest.mark.lg_feature("virtual")
@@ -196,7 +238,7 @@ def test_a_card_cut_anywhere_boots_and_comes_online(node: NodeStrategy, office: 
         cut_at=instant,
         of_writes=len(recorded.writes),
         copy=node.copy(),
-        version=office.node(node.node)["version"],
+        version=node.run("sed -n 's/^IMAGE_VERSION=//p' /etc/os-release")[0].strip('"'),
         online_s=round(time.monotonic() - began_s),
     )
     print(f"cut at {instant} of {len(recorded.writes)}: {booted}")
