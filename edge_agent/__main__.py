@@ -28,7 +28,7 @@ from edge_agent.drivers.player import PlayerDriver
 from edge_agent.drivers.speech import Speaker
 from edge_agent.drivers.stick import Stick
 from edge_agent.drivers.store import Store
-from edge_agent.drivers.system import Machine, notify
+from edge_agent.drivers.system import SILENT, SOUNDING, Machine, notify
 from edge_agent.drivers.uplink import Uplink
 from edge_agent.errors import DriverError, StoreFailed
 from edge_agent.events import Arrived, Booted, DriverFailed, Event, KeptDocument, Memory
@@ -250,13 +250,18 @@ class Agent:
 
 
 class Watchdog:
-    """Tells systemd that the desk turns, at most every few seconds; the desk wakes every five seconds by itself."""
+    """Tells systemd that the desk turns, at most every few seconds (it wakes every five by itself); and whether it sounds."""
 
     def __init__(self) -> None:
         self._told_s = 0.0
+        self._status = ""
 
-    def __call__(self) -> None:
+    def __call__(self, state: State) -> None:
         """The desk has turned."""
+        status = SOUNDING if state.alarms or state.plays else SILENT
+        if status != self._status:
+            self._status = status
+            notify(f"STATUS={status}")
         now_s = asyncio.get_running_loop().time()
         if now_s - self._told_s >= WATCHDOG_EVERY_S:
             self._told_s = now_s

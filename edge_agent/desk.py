@@ -52,7 +52,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     slots: ports.Slots
     uplink: ports.Uplink
     instant: Callable[[], Instant]
-    alive: Callable[[], None]
+    alive: Callable[[State], None]
 
 
 class Desk:
@@ -80,7 +80,7 @@ class Desk:
             self.state, commands, wake_ns = decide(self.state, event, parts.instant())
             for command in commands:
                 self._carry_out(parts, command)
-            parts.alive()
+            parts.alive(self.state)
 
     async def _next(self, parts: Parts, wake_ns: int) -> Event:
         if not self._inbox.empty():

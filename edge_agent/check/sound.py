@@ -44,10 +44,10 @@ def sound(config: Path, *, silent: bool) -> Check:
         return Check(name="sound", verdict="unknown", seen=SILENT)
     if os.geteuid() != 0:
         return Check(name="sound", verdict="unknown", seen=NOT_ROOT)
-    if unit.sounds_now():
+    found = unit.read()
+    if unit.sounds_now(found):
         seen = "loa đang kêu / it sounds just now"
         return Check(name="sound", verdict="unknown", seen=seen, todo="chạy lại khi im / run this again when it is silent")
-    found = unit.read()
     print(*WARNING, sep="\n", file=sys.stderr, flush=True)  # noqa: T201  whoever stands under the horn must know
     try:
         with unit.stopped(found):

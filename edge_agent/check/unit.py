@@ -12,6 +12,8 @@ from typing import Final
 
 from msgspec import Struct
 
+from edge_agent.drivers.system import SOUNDING
+
 UNIT: Final = "loa-agent.service"
 AGAIN: Final = "loa-agent-again"
 BACK_WITHIN_S: Final = 90
@@ -34,11 +36,12 @@ class Cut(BaseException):
 
 
 class Unit(Struct, frozen=True):
-    """What systemd says of the agent: whether it runs, and as whom."""
+    """What systemd says of the agent: whether it runs, as whom, and whether it sounds."""
 
     active: bool
     user: str = ""
     groups: tuple[str, ...] = ()
+    status: str = ""
 
     @property
     def as_agent(self) -> dict[str, object]:
@@ -52,7 +55,7 @@ class Unit(Struct, frozen=True):
 
 def read() -> Unit | None:
     """None where there is no systemd, or it knows no such unit."""
-    wanted = ("LoadState", "ActiveState", "User", "SupplementaryGroups")
+    wanted = ("LoadState", "ActiveState", "User", "SupplementaryGroups", "StatusText")
     try:
         said = _call("systemctl", "show", UNIT, *(f"--property={name}" for name in wanted))
     except UnitFailed:
@@ -61,11 +64,18 @@ def read() -> Unit | None:
     if told.get("LoadState") != "loaded":
         return None
     active = told.get("ActiveState") not in ("inactive", "failed")
-    return Unit(active, told.get("User", ""), tuple(told.get("SupplementaryGroups", "").split()))
+    groups = tuple(told.get("SupplementaryGroups", "").split())
+    return Unit(active, told.get("User", ""), groups, told.get("StatusText", ""))
 
 
-def sounds_now(cards: Path = CARDS) -> bool:
-    """Whether a sound card plays at this moment: what may be an emergency is not cut off for a test."""
+def sounds_now(unit: Unit | None, cards: Path = CARDS) -> bool:
+    """Whether it sounds at this moment: what may be an emergency is not cut off for a test.
+
+    The agent itself says so: a card under ALSA's mixer (dmix, which `default` is) runs for as long as it is open. Without an
+    agent it is the cards that tell.
+    """
+    if unit is not None and unit.active and unit.status:
+        return unit.status == SOUNDING
     for status in cards.glob("card*/pcm*p/sub*/status"):
         with contextlib.suppress(OSError):
             if "RUNNING" in status.read_text(encoding="ascii"):

@@ -24,6 +24,9 @@ THROTTLED: Final = Path("/sys/devices/platform/soc/soc:firmware/get_throttled")
 SLOWED_NOW: Final = 0b1111
 """Of it, at this moment: too little voltage, the clock capped, slowed down, or at the soft limit of temperature."""
 KERNEL_LINE_BYTES: Final = 8192
+SOUNDING: Final = "đang phát / sounding"
+SILENT: Final = "im / silent"
+"""The agent's word in `systemctl status`; an alarm that waits for its next repeat is sounding."""
 
 
 def notify(state: str) -> None:

@@ -20,6 +20,7 @@ from edge_agent.check.sound import judge, sound
 from edge_agent.check.tone import Heard
 from edge_agent.commands import PutDocument, PutOrder
 from edge_agent.drivers.store.database import Database
+from edge_agent.drivers.system import SILENT, SOUNDING
 from edge_agent.events import KeptDocument
 from protocol.checks import CheckSheet
 from protocol.documents import Hours
@@ -224,11 +225,14 @@ def test_a_card_that_plays_at_this_moment_is_left_alone(tmp_path, monkeypatch, t
     status = tmp_path / "card0/pcm0p/sub0/status"
     status.parent.mkdir(parents=True)
     status.write_text("state: PREPARED\n")
-    assert not unit.sounds_now(tmp_path)
+    assert not unit.sounds_now(None, tmp_path)
     status.write_text("state: RUNNING\nowner_pid   : 4711\n")
-    assert unit.sounds_now(tmp_path)
+    assert unit.sounds_now(None, tmp_path)
+    assert unit.sounds_now(unit.Unit(active=False, status=SILENT), tmp_path), "an agent that is stopped knows of no other program"
+    assert not unit.sounds_now(unit.Unit(active=True, status=SILENT), tmp_path), "under dmix a card runs while it is open"
+    assert unit.sounds_now(unit.Unit(active=True, status=SOUNDING), tmp_path / "none")
     monkeypatch.setattr(sound_module.os, "geteuid", lambda: 0)
-    monkeypatch.setattr(unit, "sounds_now", lambda: True)
+    monkeypatch.setattr(unit, "sounds_now", lambda _unit: True)
     assert sound(toml, silent=False).verdict == "unknown"
 
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
+import os
+import socket
 import time
 
 import psutil
 
+from edge_agent.drivers.system import SILENT, SOUNDING
 from protocol.envelope import digest_of
 from protocol.reports import OrderResult
 from tests.commune import order_topic
@@ -173,3 +177,27 @@ async def test_a_sigterm_leaves_nothing_behind(commune, office, agents, node):
     assert agent.stop() == 0
     assert not any(child.is_running() for child in children)
     await until(lambda: not office.alive[-1].online, what="goodbye")
+
+
+async def test_systemd_hears_when_it_sounds_and_when_it_is_silent_again(commune, office, agents, node, tmp_path):
+    """What `systemctl status` shows, and the technician's check goes by."""
+    said: list[str] = []
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.setblocking(False)
+
+        def told() -> list[str]:
+            with contextlib.suppress(BlockingIOError):
+                while word := systemd.recv(1000).decode():
+                    said.extend([word] if word.startswith("STATUS=") else [])
+            return said
+
+        agents(node, environment=os.environ | {"NOTIFY_SOCKET": str(tmp_path / "notify")})
+        await office.up(node)
+        assert told() == [f"STATUS={SILENT}"]
+        start = commune.start(FIRST, **LONG)
+        await office.say(start)
+        await office.came_to(node, start.incident, "sounding")
+        assert told()[1:] == [f"STATUS={SOUNDING}"]
+        await office.say(commune.stop(FIRST, start.incident))
+        await until(lambda: told()[2:] == [f"STATUS={SILENT}"], what="the word that it is silent")
