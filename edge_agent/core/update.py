@@ -87,6 +87,7 @@ def _install_ended(turn: Turn, event: InstallEnded) -> None:
     if under is None or under.state not in ("fetching", "installing"):
         return
     if not event.reason:
+        turn.set(update_again_ns=0)  # that was for what failed before, of an older release perhaps
         _step(turn, structs.replace(under, state="installed", reason=""))
     elif event.lasting:
         _step(turn, structs.replace(under, state="refused", reason=f"install: {event.reason}"[:300]))

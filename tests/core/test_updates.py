@@ -281,6 +281,8 @@ def test_a_newer_release_does_not_wait_for_what_became_of_the_last_one():
     node.give(release(node.true_ms, build=8))
     node.live(60)
     assert (node.told().state, node.told().build, node.how_often(Install)) == ("installing", 8, 2)
+    node.live(INSTALL_S + 10 * 60)
+    assert (node.told().state, node.machine.booted) == ("good", "B"), "nor does its restart"
 
 
 def test_a_mark_that_fails_is_made_again():
