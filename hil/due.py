@@ -34,7 +34,9 @@ def main() -> int:
     """Print what is due: `all`, `smoke`, or nothing, and why, on standard error."""
     if os.geteuid() != 0:
         print("hil: not run, for building the node's image needs root", file=sys.stderr)
-    elif not SEEN.exists() or msgspec.json.decode(SEEN.read_bytes(), type=Seen).inputs != inputs():
+    elif not SEEN.exists():
+        print("hil: not run, for no whole run of it was ever written down: `make hil` does both", file=sys.stderr)
+    elif msgspec.json.decode(SEEN.read_bytes(), type=Seen).inputs != inputs():
         print("hil: all of it, for what it is about has changed since its last whole run", file=sys.stderr)
         print("all")
     elif any(cache_folder().glob("base.tar-*")):

@@ -69,7 +69,8 @@ def test_the_technicians_check_from_a_laptop_is_green_and_its_tone_is_heard(
 def test_the_second_serial_port_carries_every_byte_both_ways(node: NodeStrategy) -> None:
     """The companion's: beside the console, raw, and nothing of the system speaks there."""
     node.transition("online")
-    node.run(f"stty -F {COMPANION} 115200 raw -echo; (timeout 60 cat <{COMPANION} >{COMPANION}) >/dev/null 2>&1 &")
+    # open before anything is sent: a port that nobody holds open throws away what comes
+    node.run(f"exec 3<>{COMPANION}; stty 115200 raw -echo <&3; (timeout 60 cat <&3 >&3) 2>/dev/null 1>&2 & true")
     sent = bytes(range(256)) * 4
     with socket.socket(socket.AF_UNIX) as line:
         line.settimeout(30)

@@ -27,7 +27,9 @@ def write_down(inputs: str) -> None:
     due.SEEN.write_bytes(msgspec.json.encode(due.Seen(inputs=inputs, on="29/11/2026", minutes=30, passed=["test_a"])))
 
 
-def test_what_was_never_proved_is_due(cache, capsys):
+def test_the_first_whole_run_is_a_persons(cache, capsys):
+    assert said(capsys) == ""
+    write_down("of other sources")
     assert said(capsys) == "all"
 
 
