@@ -70,7 +70,7 @@ def test_the_second_serial_port_carries_every_byte_both_ways(node: NodeStrategy)
     """The companion's: beside the console, raw, and nothing of the system speaks there."""
     node.transition("online")
     # open before anything is sent: a port that nobody holds open throws away what comes
-    node.run(f"exec 3<>{COMPANION}; stty 115200 raw -echo <&3; (timeout 60 cat <&3 >&3) 2>/dev/null 1>&2 & true")
+    node.run(f"exec 3<>{COMPANION}; stty 115200 raw -echo <&3; (timeout 60 cat <&3 >&3) >/dev/null 2>&1 &")
     sent = bytes(range(256)) * 4
     with socket.socket(socket.AF_UNIX) as line:
         line.settimeout(30)
