@@ -37,7 +37,14 @@ def warn(words: str, *, style: str = "yellow") -> None:
 
 def print_json(value: object) -> None:
     """One JSON value on stdout."""
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value)).decode() + "\n")
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value, enc_hook=_plain)).decode() + "\n")
+
+
+def _plain(value: object) -> str:
+    """Paths are told as people write them; of anything else msgspec must know itself."""
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} has no JSON")
 
 
 def print_lines(lines: Iterable[tuple[str, str]]) -> None:

@@ -18,12 +18,13 @@ from provisioning.errors import InputRefused
 from provisioning.image import build as building
 from provisioning.image import recipe as made
 from provisioning.image.archive import mirrors
-from provisioning.image.build import INSTALLED, UNITS, Builder
+from provisioning.image.build import INSTALLED, UNITS, Builder, Built
 from provisioning.image.ext4 import make_ext4
 from provisioning.image.inventory import bill, debian_packages
 from provisioning.image.recipe import PACKAGES, WHEELS, Recipe, boot_env, digest_of
 from provisioning.image.tools import lay
 from provisioning.image.wheels import pinned
+from provisioning.terminal import print_json
 
 HERE = Path(made.__file__).parent
 FILES = HERE / "files"
@@ -322,3 +323,12 @@ def test_a_dry_run_says_what_the_bundle_would_be(provision, bench, tmp_path):
     assert done.code == 0, done.err
     assert "2026.11.1" in done.out
     assert not list(tmp_path.iterdir())
+
+
+def test_what_was_built_is_told_in_json_too(tmp_path, capsys):
+    names = {"image": "a.img", "rootfs": "a.ext4", "bill": "a.cdx.json", "sums": "SHA256SUMS"}
+    print_json(Built(**{key: tmp_path / name for key, name in names.items()}, root_used_bytes=5, step_ms={"tree": 7}))
+    told = json.loads(capsys.readouterr().out)
+    assert told == {key: str(tmp_path / name) for key, name in names.items()} | {"root_used_bytes": 5, "step_ms": {"tree": 7}}
+    with pytest.raises(TypeError, match="has no JSON"):
+        print_json(object())
