@@ -84,6 +84,8 @@ def _install_ended(turn: Turn, event: InstallEnded) -> None:
     state, under = turn.state, turn.state.update
     if state.slots is not None:
         turn.set(slots=structs.replace(state.slots, busy=False))
+    if event.reason:
+        turn.set(bundle_brought="")  # what was brought went with it, and the link has its night and its budget
     if under is None or under.state not in ("fetching", "installing"):
         return
     if not event.reason:

@@ -7,7 +7,6 @@ from msgspec import structs
 
 from edge_agent.commands import Activate, Confirm, Install, Restart
 from edge_agent.core import update, update_vetoes
-from edge_agent.events import BundleBrought
 from tests.core.people import HOUR_MS, ISSUED, MIDNIGHT, NOON, drill, item, network, programme, start
 from tests.core.updating import INSTALL_S, NEW, NIGHT, OLD, Updating, release
 from tests.fakes.ab_machine import STARTS, Image
@@ -146,39 +145,6 @@ def test_a_machine_that_cannot_tell_its_power_is_updated():
 def test_it_waits_while_the_sim_has_not_the_whole_bundle_left():
     node = Updating(network(month_bytes=177_999_999), release())
     assert waits(node.live(600)) == "budget"
-
-
-BROUGHT = BundleBrought("7c" * 32)
-
-
-def test_a_bundle_that_somebody_brought_waits_for_no_night_no_sim_and_no_clock():
-    node = Updating(network(month_bytes=177_999_999), release(), at_ms=NOON)
-    assert waits(node.live(600)) == "budget"
-    node.broker_there = False
-    node.power_cut(clock="unknown")
-    assert waits(node.live(60)) == "budget"
-    node._soon(1_000, lambda: BROUGHT)
-    assert node.live(3_600).told().state == "good"
-    assert node.machine.booted == "B"
-
-
-def test_a_bundle_that_was_brought_is_nothing_to_another_release():
-    node = Updating(release(), at_ms=NOON)
-    node._soon(5_000, lambda: BundleBrought("5a" * 32))
-    assert waits(node.live(3_600)) == "window"
-
-
-def test_a_bundle_that_was_brought_waits_while_an_emergency_stands_and_for_what_is_about_to_play():
-    node = Updating(programme(item("trua", "12:20")), release(), at_ms=NOON)
-    node.card.media |= {"5a" * 32}
-    node.power_cut()
-    node._soon(5_000, lambda: BROUGHT)
-    node.live(2)
-    node.give(start(node.true_ms, sound_max_s=300, repeats=50))
-    assert waits(node.live(60)) == "emergency"
-    assert waits(node.live(10 * 60)) == "programme-soon"
-    assert node.live(2 * 3_600).told().state == "good"
-    assert node.loud_at == []
 
 
 @pytest.mark.parametrize("order", [start, drill], ids=["emergency", "exercise"])

@@ -131,8 +131,8 @@ class RangeProxy:
         while True:
             found = await asyncio.to_thread(brought, self._folder)
             if found and found != told:
-                told = found
                 self._emit(BundleBrought(found))
+            told = found
             await asyncio.sleep(LOOK_EVERY_S)
 
     # --- one connection of RAUC ---
