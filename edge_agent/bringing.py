@@ -34,7 +34,10 @@ def find(folder: Path, raws: Iterable[bytes]) -> tuple[list[Found], list[str]]:
         if fitting:
             found.append(Found(path.name, path.open("rb"), fitting))
         else:
-            left_out.append(f"{path.name}: no release on the stick is about it; write both with `loa export --release`")
+            left_out.append(
+                f"{path.name}: trên thẻ không có bản phát hành nào của gói này, ghi lại bằng `loa export --release`"
+                " / no release on the stick is about it; write both with that command"
+            )
     return found, left_out
 
 
@@ -44,14 +47,15 @@ def lay(found: Found, state: Path) -> str:
     folder.mkdir(exist_ok=True)
     size = found.releases[0].body.bundle.bytes
     if shutil.disk_usage(folder).free < size + DISK_RESERVE_BYTES:
-        return f"no room on the card: {size / 1e6:.0f} MB are needed, beside a reserve for emergencies"
+        return f"thẻ nhớ không đủ chỗ, cần {size / 1e6:.0f} MB / no room on the card, beside a reserve for emergencies"
     half = folder / "brought.half"
     half.unlink(missing_ok=True)
     try:
         sha256 = _copy(found.file, half)
         release = next((each for each in found.releases if each.body.bundle.sha256 == sha256), None)
         if release is None:
-            return f"its content is not what release {found.releases[0].body.version} names: copy it onto the stick again"
+            named = found.releases[0].body.version
+            return f"tệp không đúng bản phát hành, chép lại / its content is not what release {named} names: copy it again"
         for old in folder.glob(f"*{WHOLE}"):
             old.unlink()
         half.replace(folder / f"{sha256}{WHOLE}")

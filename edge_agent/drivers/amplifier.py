@@ -22,7 +22,7 @@ HEADER_LABELS: Final = ("pinctrl-bcm2835", "pinctrl-bcm2711", "pinctrl-rp1")
 DEVICES = Path("/dev")
 CONSUMER: Final = "loa-amplifier"
 PERMISSION: Final = "the agent's user needs the group gpio, its unit DeviceAllow=char-gpiochip rw"
-GPIOD_ERRORS: Final = (OSError, ValueError, NotImplementedError)  # how gpiod says EINVAL, EOPNOTSUPP, others
+GPIOD_ERRORS: Final = (OSError, ValueError, NotImplementedError)  # reason: gpiod raises the last for EOPNOTSUPP
 
 
 @dataclass(slots=True)

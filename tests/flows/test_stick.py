@@ -166,8 +166,10 @@ def test_firmware_on_the_stick_is_copied_whole_beside_the_release_that_names_it(
     (laid,) = folder.iterdir()
     assert laid.read_bytes() == content
     assert laid.name == f"{hashlib.sha256(content).hexdigest()}.whole"
-    assert "other.raucb: no release on the stick is about it" in said.stderr
-    assert "rotten.raucb: its content is not what release 2026.11.7 names" in said.stderr
+    assert "other.raucb: trên thẻ không có bản phát hành nào" in said.stderr
+    assert "no release on the stick is about it" in said.stderr
+    assert "rotten.raucb: tệp không đúng bản phát hành" in said.stderr
+    assert "its content is not what release 2026.11.7 names" in said.stderr
     assert "right.raucb" not in said.stderr
     assert "2026.11.7" in said.stdout
 
